@@ -1,0 +1,27 @@
+"""The neural models, one file a model. This page is the folder's plugin face.
+
+`by_hand/` holds the same models in plain NumPy with backward passes derived by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tinygrad_edu.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from tinygrad_edu.nn import Module
+
+
+def _mlp(*sizes: int) -> Module:
+    """Multi-layer perceptron with ReLU between its layers, e.g. `mlp(784, 256, 128, 10)`."""
+    from tinygrad_edu.models.mlp import MLP
+
+    return MLP(*sizes)
+
+
+@hookimpl
+def register_models() -> dict[str, Callable[..., Module]]:
+    """The models that come with the project."""
+    return {"mlp": _mlp}

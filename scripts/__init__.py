@@ -1,0 +1,17 @@
+"""The chapters' runnable projects, one file each, training loop in sight. This page is the folder's plugin face."""
+
+from __future__ import annotations
+
+from tinygrad_edu.hookspecs import Project, hookimpl
+
+
+@hookimpl
+def register_projects() -> dict[str, Project]:
+    """The projects that come with the project: `tinygrad-edu run NAME`."""
+    return {
+        "digits": Project(
+            module="tinygrad_edu.scripts.ch07_digits",
+            chapter="7",
+            summary="A multi-layer perceptron learns to read handwritten digits",
+        )
+    }
