@@ -1,0 +1,36 @@
+# demo, test, lint, bench: all that one has to know. Everything goes into .venv and build/, nothing outside.
+# An install is repeated only when something that it builds from has changed.
+
+PYTHON ?= python3
+BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard backends/cpp/src/*)
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/.installed-viz
+	.venv/bin/tinygrad-edu run digits --out runs/digits
+
+test: .venv/.installed-test
+	.venv/bin/pytest
+
+# mypy reads the package as it is when installed; the folders' mapping exists only there.
+lint: .venv/.installed-test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	rm -rf build/lint
+	.venv/bin/pip install --quiet --no-deps --target build/lint -C wheel.cmake=false .
+	cd build/lint && ../../.venv/bin/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache -p tinygrad_edu
+
+bench: .venv/.installed-test
+	.venv/bin/pytest tests/bench -o python_files='bench_*.py' --benchmark-only --benchmark-autosave
+	.venv/bin/python tests/bench/bench_import.py
+	.venv/bin/tinygrad-edu bench
+
+clean:
+	rm -rf .venv build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.installed-%: $(BUILT_FROM) | .venv/bin/python
+	.venv/bin/pip install --quiet -e '.[$*]'
+	touch $@
