@@ -91,7 +91,9 @@ def flatten(tree: Any) -> tuple[Any, dict[str, np.ndarray]]:
             kinds = "an array, None, bool, int, float, str, dict, list or tuple"
             raise TypeError(f"state.save: expected {kinds} at {where!r}, got {type(node).__name__}")
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-            raise TypeError(f"state.save: expected bool, int, uint or float up to 64 bits at {where!r}, got {array.dtype}")
+            raise TypeError(
+                f"state.save: expected bool, int, uint or float up to 64 bits at {where!r}, got {array.dtype}"
+            )
         while where in arrays or where == "__metadata__":  # {"a": {"b": x}, "a.b": y}; and the format's own word
             where += "'"
         arrays[where] = np.asarray(array, order="C")
