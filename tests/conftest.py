@@ -1,0 +1,42 @@
+"""What the tests share: `needs("torch")`, which skips a test where torch is missing, and fails the whole session there
+when CI or TINYGRAD_EDU_REQUIRE is set, so that a run that was meant to be complete cannot pass by skipping.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+
+REQUIRED = ("torch", "sklearn", "gymnasium", "tinygrad_edu.backends.cpp._kernels")
+
+
+def _all_required() -> bool:
+    return any(os.environ.get(name) for name in ("CI", "TINYGRAD_EDU_REQUIRE"))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Where all of REQUIRED must be there, end the session at once when one is not."""
+    for module in REQUIRED if _all_required() else ():
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            pytest.exit(f"CI or TINYGRAD_EDU_REQUIRE is set, but {module} cannot be imported: {error}", returncode=1)
+
+
+@pytest.fixture(scope="session")
+def needs() -> Callable[[str], ModuleType]:
+    """A function that returns the module of a name, or skips the test."""
+
+    def needs(module: str) -> ModuleType:
+        try:
+            return importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if _all_required():
+                pytest.fail(f"CI or TINYGRAD_EDU_REQUIRE is set, but: {error}")
+            pytest.skip(str(error))
+
+    return needs
