@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -65,8 +67,8 @@ def test_keys_that_look_alike_stay_apart(tmp_path: Path) -> None:
     assert same(state.load(tmp_path / "s"), tree)
 
 
-def test_a_state_dict_is_a_plain_safetensors_file(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
+def test_a_state_dict_is_a_plain_safetensors_file(tmp_path: Path, needs: Callable[[str], ModuleType]) -> None:
+    torch = needs("torch")
     from safetensors.torch import load_file, save_file
 
     weights = {"0.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "0.bias": np.array([1.0, 2.0], np.float32)}
@@ -95,8 +97,8 @@ def test_what_cannot_be_kept_is_named(tmp_path: Path, tree: Any, message: str) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dtype_that_numpy_lacks_is_named(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
+def test_a_dtype_that_numpy_lacks_is_named(tmp_path: Path, needs: Callable[[str], ModuleType]) -> None:
+    torch = needs("torch")
     from safetensors.torch import save_file
 
     save_file({"w": torch.ones(2, dtype=torch.bfloat16)}, tmp_path / "s")
