@@ -1,0 +1,199 @@
+"""The command line: what it prints, and what it says to wrong usage."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tinygrad_edu import cli, registry
+from tinygrad_edu.errors import MissingExtra
+from tinygrad_edu.hookspecs import Project
+
+
+@dataclass
+class Args:
+    """Count to a number: this file is a project too."""
+
+    up_to: int = 3
+    """The last number."""
+    fail: str = ""
+    """How to fail."""
+
+
+def main(args: Args, run: Any) -> None:
+    """What `run count` does: counts, or fails as told."""
+    if args.fail == "interrupt":
+        raise KeyboardInterrupt
+    if args.fail == "bug":
+        raise LookupError("a bug, not a mistake of the user's")
+    if args.fail:
+        raise ValueError(args.fail)
+    print(f"counted to {args.up_to}, seed {run.seed}, backend {run.backend}")
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TINYGRAD_EDU_BACKEND", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Registers this file as the project `count`."""
+    entry = registry.Registered(Project(__name__, "0", "Count to a number"), __name__, "tests")
+    monkeypatch.setitem(registry.installed().table("projects"), "count", entry)
+
+
+def test_list_names_everything_with_its_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list"]) == 0
+    out = capsys.readouterr().out
+    assert [line for line in out.splitlines() if not line.startswith(" ")] == list(registry.KINDS)
+    assert "  count            tests            chapter 0: Count to a number\n" in out
+    assert "  numpy            tinygrad-edu     Plain NumPy" in out
+
+
+def test_list_ends_with_the_plugins_that_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failure = registry.Failure("broken", "broken-one", "import", ImportError("no such thing"))
+    monkeypatch.setitem(registry.installed().failures, "broken", failure)
+    assert cli.main(["list"]) == 0
+    failed = "plugin 'broken' of package 'broken-one' failed to import: ImportError: no such thing"
+    assert capsys.readouterr().out.endswith(f"failed plugins\n  {failed}\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        (["list", "--hlep"], "unknown flag '--hlep' (did you mean '--help'?); there are: --help"),
+        (["backends", "cpp"], "unknown argument 'cpp'"),
+        (["run"], "run which project? there are: digits, count"),
+        (["run", "cuont"], "unknown project 'cuont' (did you mean 'count'?); there are: count, digits"),
+        (["run", "--seed", "1", "count"], "flags come after the project: tinygrad-edu run PROJECT --seed"),
+        (["run", "count", "--backend", "cuda"], "unknown backend 'cuda'; there are: "),
+        (["check", "--backend", "cuda"], "unknown backend 'cuda'; there are: "),
+    ],
+)
+def test_wrong_usage_is_one_line(argv: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(argv) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("tinygrad-edu: error: ")
+    assert complaint in line
+
+
+@pytest.mark.parametrize(
+    ("flag", "complaints"),
+    [
+        (["--sede", "1"], ["--sede", "--seed", "run count --help"]),
+        (["--up-tu", "1"], ["--up-tu", "--up-to", "run count --help"]),
+        (["--up-to", "ten"], ["--up-to", "ten", "run count --help"]),
+    ],
+)
+def test_a_projects_wrong_flag(flag: list[str], complaints: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["run", "count", *flag])
+    err = capsys.readouterr().err
+    assert all(complaint in err for complaint in complaints), err
+
+
+def test_help_shows_a_projects_flags_and_the_common_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["run", "count", "--help"])
+    out = capsys.readouterr().out
+    for flag in ("--up-to INT", "--backend STR", "--seed INT", "--out PATH", "--json PATH", "--resume"):
+        assert flag in out
+    assert "runs/count" in out
+
+
+def test_run_runs_and_writes_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--up-to", "5", "--seed", "7", "--out", "here", "--json", "figures.json"]
+    assert cli.main(["run", "count", *flags]) == 0
+    assert "counted to 5, seed 7, backend numpy" in capsys.readouterr().out
+    figures = json.loads(Path("figures.json").read_text())
+    assert (figures["backend"], figures["seed"]) == ("numpy", 7)
+    assert Path("here").is_dir()
+
+
+def test_a_failed_run_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "count", "--fail", "no data"]) == 1
+    assert "tinygrad-edu: error: no data (--traceback shows where)\n" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="no data"):
+        cli.main(["run", "count", "--fail", "no data", "--traceback"])
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    with pytest.raises(LookupError):
+        cli.main(["run", "count", "--fail", "bug"])
+
+
+def test_an_interrupt_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "count", "--fail", "interrupt", "--resume"]) == 130
+    assert "interrupted; go on with: tinygrad-edu run count --fail interrupt --resume\n" in capsys.readouterr().err
+
+
+def test_an_output_folder_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").write_text("in the way")  # below a file, since root writes into any folder
+    assert cli.main(["run", "count", "--out", "file/out"]) == 1
+    assert "file/out" in capsys.readouterr().err
+
+
+def test_a_missing_extra_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "tyro", None)  # as if it were not installed
+    assert cli.main(["run", "count"]) == 1
+    assert "this needs tyro: pip install 'tinygrad-edu[viz]'" in capsys.readouterr().err
+    with pytest.raises(MissingExtra):
+        cli.main(["--traceback", "run", "count"])
+
+
+def test_a_projects_flag_must_not_hide_a_common_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass
+    class Taken:
+        seed: int = 0
+
+    monkeypatch.setattr(sys.modules[__name__], "Args", Taken)
+    with pytest.raises(ValueError, match="project 'count': every project has seed already"):
+        cli.main(["--traceback", "run", "count"])
+
+
+def test_backends_shows_who_serves_what(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["backends"]) == 0
+    out = capsys.readouterr().out
+    assert "numpy            tinygrad-edu     loads\n" in out
+    assert "\nfused op" in out
+    assert "\ncross_entropy " in out
+
+
+def test_check_hands_further_flags_to_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = []
+    monkeypatch.setattr(
+        cli.subprocess, "run", lambda command, check: commands.append(command) or type("Done", (), {"returncode": 5})
+    )
+    assert cli.main(["check", "--backend", "numpy", "-k", "matmul", "-x"]) == 5
+    (command,) = commands
+    assert command[-6:] == ["tinygrad_edu.testing", "--tg-backend", "numpy", "-k", "matmul", "-x"]
+
+
+def test_no_command_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+    assert "doctor" in capsys.readouterr().out
+
+
+def test_doctor_reports_and_passes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINYGRAD_EDU_BAKEND", "cpp")
+    assert cli.main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    for part in ("python ", "numpy ", "core         works (backend numpy)", "kernels ", "extra viz", "nobody reads it"):
+        assert part in out
+
+
+def test_doctor_fails_when_the_core_does(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINYGRAD_EDU_BACKEND", "cuda")
+    assert cli.main(["doctor"]) == 1
+    assert "unknown backend 'cuda'; there are: " in capsys.readouterr().out
