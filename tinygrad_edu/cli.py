@@ -48,12 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except USER_ERRORS as error:
         if traceback:
             raise
-        message = str(error) or type(error).__name__
-        if isinstance(error, UsageError):
-            print(f"tinygrad-edu: error: {message}", file=sys.stderr)
-            return 2
-        print(f"tinygrad-edu: error: {message} (--traceback shows where)", file=sys.stderr)
-        return 1
+        usage = isinstance(error, UsageError)
+        hint = "" if usage or isinstance(error, MissingExtra) else " (--traceback shows where)"
+        print(f"tinygrad-edu: error: {str(error) or type(error).__name__}{hint}", file=sys.stderr)
+        return 2 if usage else 1
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
