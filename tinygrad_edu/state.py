@@ -29,9 +29,9 @@ UNKNOWN = "0" * 64  # stands in the digest's place while the digest is taken
 def save(path: str | os.PathLike[str], tree: Any, *, before_replace: Callable[[], None] | None = None) -> None:
     """Write `tree` to one safetensors file: whole and on the disk, or not at all.
 
-    A tree is an array (np.ndarray, or anything with `.numpy()`), None, bool, int, float, str, or a dict, list or tuple
-    of trees; a dict's keys are str or int. `before_replace` is called when the new file is complete and the old one
-    still in place. Raises TypeError, naming the place in the tree, for anything else.
+    A tree is an array (np.ndarray, a NumPy scalar, or anything with `.numpy()`), None, bool, int, float, str, or a
+    dict, list or tuple of trees; a dict's keys are str or int. `before_replace` is called when the new file is complete
+    and the old one still in place. Raises TypeError, naming the place in the tree, for anything else.
     """
     nodes, arrays = flatten(tree)
     metadata = {TREE: json.dumps(nodes), DIGEST: UNKNOWN}
@@ -76,6 +76,8 @@ def flatten(tree: Any) -> tuple[Any, dict[str, np.ndarray]]:
 
     def visit(node: Any, path: tuple[str, ...]) -> Any:
         where = ".".join(path) or "array"
+        if isinstance(node, np.generic):  # what NumPy makes of a 0-d array in a sum: np.float64 is a float, too
+            node = np.asarray(node)
         if node is None or isinstance(node, (bool, int, float, str)):
             return node
         if isinstance(node, dict):
