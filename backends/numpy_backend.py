@@ -1,0 +1,165 @@
+"""The NumPy backend: every primitive of `tinygrad_edu.backend.Backend` in about one line of NumPy.
+
+It is the reference that other backends are tested against, and the fall-back that runs everywhere. Two idioms recur:
+
+* `quiet.run(f, ...)` calls f with floating-point warnings off (torch gives inf and NaN without a word). `np.errstate`
+  would cost a microsecond a call, three times the work itself on a small array; running in a `contextvars.Context` in
+  which they are off for good costs some nanoseconds, and leaves the user's own settings alone.
+* `out=...` (the Ellipsis) makes a ufunc return an array even where the result is 0-d.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from tinygrad_edu.backends.numpy_kernels import Kernels
+
+Array = np.ndarray
+Axes = tuple[int, ...]
+Shape = tuple[int, ...]
+
+
+class _Quiet(threading.local):
+    """Per thread (a context can be entered by one thread at a time), a context with NumPy's warnings off."""
+
+    run: Callable[..., Any]
+
+    def __init__(self) -> None:
+        context = contextvars.copy_context()
+        context.run(np.seterr, all="ignore")
+        self.run = context.run
+
+
+quiet = _Quiet()
+
+
+class NumpyBackend(Kernels):
+    """Arrays are `np.ndarray`. The kernel pairs for fused ops come from `Kernels`."""
+
+    name = "numpy"
+
+    def from_numpy(self, array: np.ndarray) -> Array:
+        return array
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        return x
+
+    def exp(self, x: Array) -> Array:
+        return quiet.run(np.exp, x, out=...)
+
+    def expm1(self, x: Array) -> Array:
+        return quiet.run(np.expm1, x, out=...)
+
+    def log(self, x: Array) -> Array:
+        return quiet.run(np.log, x, out=...)
+
+    def log1p(self, x: Array) -> Array:
+        return quiet.run(np.log1p, x, out=...)
+
+    def sqrt(self, x: Array) -> Array:
+        return quiet.run(np.sqrt, x, out=...)
+
+    def sin(self, x: Array) -> Array:
+        return quiet.run(np.sin, x, out=...)
+
+    def cos(self, x: Array) -> Array:
+        return quiet.run(np.cos, x, out=...)
+
+    def tanh(self, x: Array) -> Array:
+        return quiet.run(np.tanh, x, out=...)
+
+    def floor(self, x: Array) -> Array:
+        return quiet.run(np.floor, x, out=...)
+
+    def cast(self, x: Array, dtype: np.dtype) -> Array:
+        return quiet.run(np.array, x, dtype, copy=True, order="C")
+
+    def add(self, x: Any, y: Any) -> Array:
+        return quiet.run(np.add, x, y, out=...)
+
+    def sub(self, x: Any, y: Any) -> Array:
+        return quiet.run(np.subtract, x, y, out=...)
+
+    def mul(self, x: Any, y: Any) -> Array:
+        return quiet.run(np.multiply, x, y, out=...)
+
+    def div(self, x: Any, y: Any) -> Array:
+        return quiet.run(np.divide, x, y, out=...)
+
+    def pow(self, x: Any, y: Any) -> Array:
+        return quiet.run(np.power, x, y, out=...)
+
+    def maximum(self, x: Any, y: Any) -> Array:
+        return quiet.run(np.maximum, x, y, out=...)
+
+    def less(self, x: Any, y: Any) -> Array:
+        return quiet.run(np.less, x, y, out=...)
+
+    def equal(self, x: Any, y: Any) -> Array:
+        return quiet.run(np.equal, x, y, out=...)
+
+    def where(self, condition: Array, x: Any, y: Any) -> Array:
+        return np.where(condition, x, y)
+
+    def sum(self, x: Array, axes: Axes, keepdims: bool) -> Array:
+        return quiet.run(np.add.reduce, x, axes, x.dtype, out=..., keepdims=keepdims)
+
+    def prod(self, x: Array, axes: Axes, keepdims: bool) -> Array:
+        return quiet.run(np.multiply.reduce, x, axes, x.dtype, out=..., keepdims=keepdims)
+
+    def max(self, x: Array, axes: Axes, keepdims: bool) -> Array:
+        return quiet.run(np.maximum.reduce, x, axes, out=..., keepdims=keepdims)
+
+    def argmax(self, x: Array, axis: int, keepdims: bool) -> Array:
+        return np.asarray(np.argmax(x, axis=axis, keepdims=keepdims))
+
+    def cumsum(self, x: Array, axis: int) -> Array:
+        return quiet.run(np.cumsum, x, axis, x.dtype)
+
+    def matmul(self, x: Array, y: Array) -> Array:
+        return quiet.run(np.matmul, x, y)
+
+    def reshape(self, x: Array, shape: Shape) -> Array:
+        return x.reshape(shape)
+
+    def permute(self, x: Array, axes: Axes) -> Array:
+        return x.transpose(axes)
+
+    def expand(self, x: Array, shape: Shape) -> Array:
+        return np.broadcast_to(x, shape)
+
+    def slice(self, x: Array, key: tuple[slice, ...]) -> Array:
+        return x[(*key, ...)]  # the Ellipsis keeps a 0-d result an array
+
+    def pad(self, x: Array, shape: Shape, key: tuple[slice, ...]) -> Array:
+        out = np.zeros(shape, x.dtype)
+        out[key] = x
+        return out
+
+    def flip(self, x: Array, axes: Axes) -> Array:
+        return np.flip(x, axes)
+
+    def concat(self, xs: Sequence[Array], axis: int) -> Array:
+        return np.concatenate(xs, axis)
+
+    def take(self, x: Array, index: tuple[Array, ...]) -> Array:
+        return np.asarray(x[index])
+
+    def put_add(self, x: Array, index: tuple[Array, ...], shape: Shape) -> Array:
+        out = np.zeros(shape, x.dtype)
+        np.add.at(out, index, x)
+        return out
+
+    def nonzero(self, x: Array) -> tuple[Array, ...]:
+        return np.nonzero(x)
+
+    def random(self, key: Array, shape: Shape, dtype: np.dtype) -> Array:
+        generator = np.random.Generator(np.random.Philox(key=key))
+        return np.asarray(generator.random(shape, dtype=dtype.type))
+
+    def assign(self, target: Array, value: Any) -> None:
+        quiet.run(np.copyto, target, value)

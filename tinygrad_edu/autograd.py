@@ -1,0 +1,316 @@
+"""Reverse-mode automatic differentiation: how an op is recorded, and how the record is walked backwards.
+
+An op computes an array. When gradients are wanted it also leaves a `Node`: which op, where its arguments came from, and
+the few arrays its gradient rule asks for. The nodes form a graph that points from results to arguments only, so there
+is no cycle in it, and a graph that nobody holds any more is freed at once. `backward` visits the nodes newest first
+(an argument is always older than a result), turns each node's cotangent `g` into its arguments' cotangents by the op's
+rule, and adds up those that meet.
+
+Rules are written in Tensor ops, so the gradient of a gradient needs nothing further: with `create_graph=True` the rules'
+own ops are recorded in turn.
+
+Sources: A. Griewank and A. Walther, "Evaluating Derivatives", 2nd ed. 2008, ch. 3; the vector-Jacobian products of HIPS
+autograd; torch for the names and the semantics.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_edu.backend import Array, Backend
+
+if TYPE_CHECKING:
+    from tinygrad_edu.ops.op import Op
+    from tinygrad_edu.tensor import Tensor
+
+
+class _Mode(threading.local):
+    grad = True  # the class attribute is every thread's initial value
+
+
+mode = _Mode()
+
+
+@contextmanager
+def set_grad_enabled(enabled: bool) -> Iterator[None]:
+    """Within the block, and in this thread only, record operations for gradients or not."""
+    before, mode.grad = mode.grad, enabled
+    try:
+        yield
+    finally:
+        mode.grad = before
+
+
+def no_grad() -> Any:
+    """A context manager, or decorator, within which nothing is recorded for gradients."""
+    return set_grad_enabled(False)
+
+
+def enable_grad() -> Any:
+    """A context manager, or decorator, within which operations are recorded again inside a `no_grad`."""
+    return set_grad_enabled(True)
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are recorded for gradients in this thread."""
+    return mode.grad
+
+
+class Value:
+    """An array, and what autograd needs to know of it. `Tensor` (one floor up) adds the mathematics.
+
+    `tracked`: gradients are wanted with respect to it. `version`: a list of one number, the count of changes in place,
+    shared with the views of the array; None as long as nobody needed it, which stands for [0].
+    """
+
+    __slots__ = ("__weakref__", "backend", "data", "grad", "is_view", "node", "tracked", "version")
+
+    # What ops return, and what backward passes compute with; tensor.py sets them, as this floor cannot import that one.
+    kind: type[Tensor]
+    cotangent: type[Tensor]
+
+    def __init__(self, data: Array, backend: Backend, node: Node | None = None) -> None:
+        self.data = data
+        self.backend = backend
+        self.node = node
+        self.tracked = node is not None
+        self.grad: Tensor | None = None
+        self.version: list[int] | None = None
+        self.is_view = False
+
+    def alias(self, kind: type[Tensor]) -> Tensor:
+        """The same array without its history, and with the same count of changes."""
+        out = kind(self.data, self.backend)
+        share_version(self, out)
+        return out
+
+    def changed(self) -> None:
+        """Count a change in place, so that a backward pass which saved this array before it is refused."""
+        if self.version is None:
+            self.version = [0]
+        self.version[0] += 1
+
+
+_clock = itertools.count()
+NO_SETTINGS: dict[str, Any] = {}
+
+
+class Node:
+    """One recorded operation.
+
+    `parents` holds, for each argument, the node that made it, the Tensor itself if it is a leaf that wants a gradient,
+    or None if no gradient is wanted (so says `needs`). `saved` holds what the rules ask for: (name, Tensor, its count of
+    changes then), and is None once the node has been walked and freed. `shapes` are the arguments' shapes, None where
+    they are all the result's. Arguments are older than the node and cannot point back at it, and the result is saved as
+    an alias without history: so there is no cycle.
+    """
+
+    __slots__ = ("born", "extra", "needs", "op", "parents", "saved", "settings", "shapes")
+
+    def __init__(
+        self, op: Op, args: Sequence[Value], settings: dict[str, Any], out: Value, same_shape: bool = False
+    ) -> None:
+        self.op = op
+        self.born = next(_clock)
+        self.settings = settings
+        self.saved: list[tuple[str, Value, int]] | None = []
+        self.shapes = None if same_shape else tuple([a.data.shape for a in args])
+        self.extra: Any  # what a fused op's kernel keeps for its backward pass
+        self.parents: tuple[Any, ...]
+        if len(args) == 1:  # unrolled for one and two: a comprehension costs as much as the rest of this
+            (a,) = args
+            needs = (True,)
+            self.parents = (a.node or a,)
+        elif len(args) == 2:
+            a, b = args
+            needs = (a.tracked, b.tracked)  # type: ignore[assignment]
+            self.parents = ((a.node or a) if a.tracked else None, (b.node or b) if b.tracked else None)
+        else:
+            needs = tuple([a.tracked for a in args])  # type: ignore[assignment]
+            self.parents = tuple([(a.node or a) if a.tracked else None for a in args])
+        self.needs = needs
+        for name, i in op.plans[needs]:
+            a = out.alias(Value.cotangent) if i is None else args[i]
+            self.saved.append((name, a, a.version[0] if a.version else 0))
+
+    def unpack(self, linked: bool) -> dict[str, Any]:
+        """What rules can ask for, by name: settings, shapes, saved Tensors; `linked`: the result with its history."""
+        if self.saved is None:
+            raise RuntimeError(
+                f"backward: the graph was already walked and freed (noticed at op '{self.op.name}'); to walk it again, "
+                "call the first backward() or grad() with retain_graph=True"
+            )
+        values: dict[str, Any] = {"shapes": self.shapes}
+        if self.settings:
+            values.update(self.settings)
+        for name, tensor, then in self.saved:
+            if tensor.version and tensor.version[0] != then:
+                raise RuntimeError(
+                    f"backward: '{name}' of op '{self.op.name}', shape {tensor.data.shape}, was changed in place after it "
+                    f"was saved for the gradient (version {tensor.version[0]}, saved at {then}); "
+                    "change a copy, or change it after backward()"
+                )
+            values[name] = tensor
+        if linked and "out" in values:
+            values["out"] = Value.kind(values["out"].data, values["out"].backend, self)
+        return values
+
+
+def share_version(x: Value, view: Value) -> None:
+    """Let `view`, made of x's memory, count changes in place together with x."""
+    if x.version is None:
+        x.version = [0]
+    view.version, view.is_view = x.version, True
+
+
+def _unbroadcast(g: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Sum `g` over the dimensions along which an argument of `shape` was broadcast."""
+    extra = g.ndim - len(shape)
+    dims = tuple(range(extra)) + tuple([i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1])
+    return g.sum(dims, keepdim=True).reshape(shape)
+
+
+def _history(roots: list[Any], stop: set[Any]) -> list[Node]:
+    """The nodes that `roots` were computed from, oldest first, without going past those in `stop`."""
+    seen = {r for r in roots if isinstance(r, Node)}
+    todo = list(seen - stop)
+    while todo:
+        for parent in todo.pop().parents:
+            if isinstance(parent, Node) and parent not in seen:
+                seen.add(parent)
+                if parent not in stop:
+                    todo.append(parent)
+    return sorted(seen, key=attrgetter("born"))
+
+
+def walk(
+    outputs: Sequence[Tensor],
+    cotangents: Sequence[Tensor],
+    inputs: Sequence[Tensor] | None,
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+    stop: bool = False,
+) -> list[Tensor | None]:
+    """Carry `cotangents` of `outputs` back to `inputs`, or to every leaf's `.grad` when `inputs` is None.
+
+    With `inputs` only what leads to one of them is computed; with `stop`, nothing beyond them is looked at.
+    """
+    roots = [out.node or out for out in outputs]
+    wanted = [x.node or x for x in inputs or ()]
+    targets = set(wanted)
+    history = _history(roots, targets if stop else set())
+    useful = set(wanted)
+    for node in history if inputs is not None else ():
+        if not useful.isdisjoint(node.parents):
+            useful.add(node)
+    arrived: dict[Any, Tensor] = {}  # the sum so far of the cotangents that reached a node or a leaf
+    for root, g in zip(roots, cotangents, strict=True):
+        if not create_graph:
+            g = Value.cotangent(g.data, g.backend)
+        arrived[root] = arrived[root] + g if root in arrived else g
+    found: dict[Any, Tensor] = {}
+    with set_grad_enabled(create_graph):
+        while history:
+            node = history.pop()
+            g = arrived.pop(node, None)  # type: ignore[assignment]
+            if g is None:
+                continue
+            needs = node.needs
+            if inputs is not None:
+                if node in targets:
+                    found[node] = g
+                    if stop:
+                        continue
+                needs = tuple([parent in useful for parent in node.parents])
+                if True not in needs:
+                    continue
+            parents, shapes = node.parents, node.shapes
+            for i, gx in enumerate(node.op.pull(node, g, needs, create_graph)):
+                if gx is None:
+                    continue
+                parent = parents[i]
+                if shapes is not None and gx.data.shape != shapes[i]:
+                    gx = _unbroadcast(gx, shapes[i])
+                before = arrived.get(parent)
+                if before is not None:
+                    gx = before + gx
+                elif (gx is g or gx.is_view) and isinstance(parent, Value):
+                    gx = gx.clone()  # a leaf's gradient is its own: it may be changed in place
+                arrived[parent] = gx
+            if not retain_graph:
+                node.saved = node.extra = None
+                node.parents = ()
+        found.update(arrived)
+        if not create_graph:
+            found = {key: Value.kind(g.data, g.backend) for key, g in found.items()}
+        if inputs is not None:
+            return [found.get(key) for key in wanted]
+        for leaf, g in found.items():
+            leaf.grad = g if leaf.grad is None else leaf.grad + g
+    return []
+
+
+def _seed(name: str, output: Tensor, gradient: Tensor | None) -> Tensor:
+    """The cotangent to begin with: the one given, checked, or 1 for a result with one element."""
+    if not output.tracked:
+        raise RuntimeError(
+            f"{name}: this Tensor has no graph: none of what it was computed from has requires_grad=True, "
+            "or it was computed under no_grad() or detached"
+        )
+    if gradient is None:
+        if output.numel() != 1:
+            raise RuntimeError(
+                f"{name}: expected a result with one element, got shape {output.shape}; "
+                "reduce it with sum() or mean(), or pass the cotangent explicitly"
+            )
+        return output.detach().new_ones(output.shape)
+    if gradient.shape != output.shape:
+        raise ValueError(f"{name}: expected a cotangent of the result's shape {output.shape}, got {gradient.shape}")
+    return gradient
+
+
+def backward(output: Tensor, gradient: Tensor | None = None, *, retain_graph: bool, create_graph: bool) -> None:
+    """Add the gradient of `output` with respect to every leaf that requires one to the leaf's `.grad`."""
+    seed = _seed("backward", output, gradient)
+    walk([output], [seed], None, retain_graph=retain_graph, create_graph=create_graph)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of the sum of `outputs` with respect to each of `inputs`, without touching any `.grad`.
+
+    `grad_outputs` are the cotangents of `outputs` (1 for a result with one element). With `create_graph=True` the
+    gradients can be differentiated again. `retain_graph` defaults to `create_graph`. Raises RuntimeError if an output
+    does not depend on an input, unless `allow_unused=True`: then its gradient is None.
+    """
+    outputs = [outputs] if isinstance(outputs, Value) else list(outputs)
+    inputs = [inputs] if isinstance(inputs, Value) else list(inputs)
+    given = [grad_outputs] if isinstance(grad_outputs, Value) else list(grad_outputs or [None] * len(outputs))
+    if len(given) != len(outputs):
+        raise ValueError(f"grad: expected {len(outputs)} grad_outputs, one for each output, got {len(given)}")
+    for i, x in enumerate(inputs):
+        if not x.tracked:
+            raise RuntimeError(
+                f"grad: input {i}, shape {x.shape}, does not require a gradient; call x.requires_grad_()"
+            )
+    seeds = [_seed("grad", out, g) for out, g in zip(outputs, given, strict=True)]
+    keep = create_graph if retain_graph is None else retain_graph
+    gradients = walk(outputs, seeds, inputs, retain_graph=keep, create_graph=create_graph)
+    for i, g in enumerate(gradients):
+        if g is None and not allow_unused:
+            raise RuntimeError(
+                f"grad: the outputs do not depend on input {i}, shape {inputs[i].shape}; allow_unused=True gives None for it"
+            )
+    return tuple(gradients)

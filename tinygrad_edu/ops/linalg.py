@@ -1,0 +1,59 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_edu.autograd import Value
+from tinygrad_edu.ops.elementwise import broadcast_shapes
+from tinygrad_edu.ops.op import op
+from tinygrad_edu.ops.shape import reshape, unsqueeze
+
+
+@op
+def _matmul(a, b):
+    return a.backend.matmul(a.data, b.data)
+
+
+_matmul.vjp = (lambda g, b: _matmul(g, b.mT), lambda g, a: _matmul(a.mT, g))
+
+
+def check_same_dtype(name: str, *tensors: Value) -> None:
+    """TypeError if the Tensors are not of one dtype (matrix products do not promote, as in torch)."""
+    dtypes = [x.data.dtype for x in tensors]
+    if any(d != dtypes[0] for d in dtypes):
+        raise TypeError(f"{name}: expected Tensors of one dtype, got {', '.join(map(str, dtypes))}")
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """The matrix product (..., m, k) @ (..., k, n) -> (..., m, n); leading dimensions broadcast.
+
+    A 1-D operand counts as a row (left) or a column (right), and its dimension is dropped from the result.
+    ValueError names both shapes and the sizes that differ; TypeError if the dtypes do.
+    """
+    for x in (a, b):
+        if not isinstance(x, Value):
+            raise TypeError(f"matmul: expected Tensors, got {type(x).__name__}")
+    sa, sb = a.data.shape, b.data.shape
+    if not sa or not sb:
+        raise ValueError(f"matmul: expected Tensors with at least 1 dimension, got {sa} @ {sb}; for a number use *")
+    if sa[-1] != sb[max(-2, -len(sb))]:
+        expected = {(1, 1): "(k,) @ (k,)", (1, 2): "(k,) @ (k, n)", (2, 1): "(m, k) @ (k,)"}
+        form = expected.get((len(sa), len(sb)), "(m, k) @ (k, n)")
+        raise ValueError(
+            f"matmul: expected {form}, got {sa} @ {sb}: dimension -1 of the left is {sa[-1]}, "
+            f"dimension {max(-2, -len(sb))} of the right is {sb[max(-2, -len(sb))]}"
+        )
+    check_same_dtype("matmul", a, b)
+    if len(sa) == 1:
+        return (
+            reshape(out := matmul(unsqueeze(a, 0), b), (*out.shape[:-2], *out.shape[-1:]))
+            if len(sb) > 1
+            else (a * b).sum()
+        )
+    if len(sb) == 1:
+        return reshape(out := matmul(a, unsqueeze(b, 1)), out.shape[:-1])
+    if len(sb) == 2 and len(sa) > 2:  # one product of (all rows, k) instead of many, and no batch of gradients to sum
+        return reshape(_matmul(reshape(a, -1, sa[-1]) if 0 not in sa else a, b), (*sa[:-1], sb[-1]))
+    broadcast_shapes("matmul", sa[:-2], sb[:-2])
+    return _matmul(a, b)

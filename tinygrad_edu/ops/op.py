@@ -1,0 +1,234 @@
+"""What an op is: a function on Tensors with its gradient rule beside it, and the decorators that make one.
+
+    @op
+    def mul(a, b):
+        return a.backend.mul(a.data, b.data)
+
+    mul.vjp = (lambda g, b: g * b, lambda g, a: g * a)
+
+An op computes a backend array, and leaves a `Node` behind if gradients are wanted. See `Op` for what a rule may ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property, update_wrapper
+from inspect import signature
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_edu.autograd import Node, Value, mode, share_version, walk
+from tinygrad_edu.backend import Array, Backend
+
+if TYPE_CHECKING:
+    from tinygrad_edu.tensor import Tensor
+
+
+def any_tracked(args: Sequence[Value]) -> bool:
+    """Whether a gradient is wanted with respect to any of the arguments."""
+    for a in args:  # a loop, since this is called for every op: any() would cost three times as much
+        if a.tracked:
+            return True
+    return False
+
+
+def check_same_backend(name: str, args: Sequence[Value]) -> Backend:
+    """The backend that all arguments are on. ValueError names two that differ."""
+    backend = args[0].backend
+    for a in args:
+        if a.backend is not backend:
+            raise ValueError(
+                f"{name}: expected Tensors of one backend, got '{backend.name}' and '{a.backend.name}'; "
+                f"move one with x.to_backend('{backend.name}')"
+            )
+    return backend
+
+
+class Plans(dict[tuple[bool, ...], list[tuple[Any, int | None]]]):
+    """An op's plans by which arguments want a gradient, made when first asked for."""
+
+    def __init__(self, op: Op) -> None:
+        self.op = op
+
+    def __missing__(self, needs: tuple[bool, ...]) -> list[tuple[Any, int | None]]:
+        self[needs] = plan = self.op.plan(needs)
+        return plan
+
+
+class Op:
+    """What autograd knows of a differentiable function: how it is computed, and its gradient rule.
+
+    The function itself (`call`) is made by the decorator `op` or one of its kin; `forward` is the body that was decorated.
+    The rule is written beside it as the function's attribute `vjp`: a tuple with one rule for each argument (None where
+    there is no gradient), or a joint rule that gives a sequence of cotangents; with one argument, its rule alone. A rule is
+    a function of the cotangent `g` and of whatever else it names: arguments and settings of the op, `out` (the result),
+    `shapes` (of the arguments), and in a joint rule `needs` (which arguments want a gradient). Only what is named is kept
+    until the backward pass. The engine undoes broadcasting: a cotangent may have the broadcast shape.
+    """
+
+    def __init__(self, forward: Callable[..., Any], call: Any) -> None:
+        self.forward = forward
+        self.call = update_wrapper(call, forward)
+        self.call.op = self
+        self.name = self.call.__name__ = forward.__name__.strip("_")
+        self.parameters = tuple(signature(forward).parameters.values())
+        self.plans = Plans(self)
+
+    @cached_property
+    def rules(self) -> tuple[Callable[..., Any] | None, ...]:
+        """The gradient rules; () for an op without, like a comparison: such an op is not recorded."""
+        rules = getattr(self.call, "vjp", ())
+        return rules if isinstance(rules, tuple) else (rules,)
+
+    @cached_property
+    def joint(self) -> bool:
+        """Whether one rule serves several arguments."""
+        arguments = [p for p in self.parameters if p.kind is not p.KEYWORD_ONLY]
+        return (len(arguments) > 1 or self.variadic is not None) and not isinstance(self.call.vjp, tuple)
+
+    @cached_property
+    def variadic(self) -> str | None:
+        """The name of the op's `*name` parameter, if it has one."""
+        return next((p.name for p in self.parameters if p.kind is p.VAR_POSITIONAL), None)
+
+    @cached_property
+    def asks(self) -> list[tuple[str, ...]]:
+        """For each rule, the names that it asks for. TypeError if there is nothing of such a name."""
+        known = {"out", "shapes", "needs", *(p.name for p in self.parameters)}
+        asks = [tuple(signature(rule).parameters)[1:] if rule else () for rule in self.rules]
+        if unknown := {name for names in asks for name in names} - known:
+            raise TypeError(f"{self.name}.vjp: a rule asks for {sorted(unknown)}, there are {sorted(known)}")
+        return asks
+
+    @cached_property
+    def pulls(self) -> list[Callable[[Tensor, dict[str, Any]], Any]]:
+        """The rules as functions of the cotangent and a dictionary of all that they may ask for."""
+        return [_by_name(rule, names) for rule, names in zip(self.rules, self.asks, strict=True)]
+
+    def plan(self, needs: tuple[bool, ...]) -> list[tuple[Any, int | None]]:
+        """Names and positions (None: the result) of the arrays to keep when the arguments in `needs` want a gradient.
+
+        The arguments of a `*name` parameter are called (name, position).
+        """
+        asked = {name for i, names in enumerate(self.asks) if self.joint or needs[i] for name in names}
+        plan: list[tuple[Any, int | None]] = []
+        for i, p in enumerate(self.parameters):
+            if p.name in asked and p.kind is p.POSITIONAL_OR_KEYWORD:
+                plan.append((p.name, i))
+            elif p.name in asked and p.kind is p.VAR_POSITIONAL:
+                plan += [((p.name, j), j) for j in range(i, len(needs))]
+        return plan + [("out", None)] * ("out" in asked)
+
+    def pull(self, node: Node, g: Tensor, needs: tuple[bool, ...], linked: bool) -> Sequence[Tensor | None]:
+        """The cotangents of `node`'s arguments, given its result's: None for those not in `needs`."""
+        values = node.unpack(linked)
+        if self.joint:
+            values["needs"] = needs
+            if self.variadic:
+                values[self.variadic] = [t for key, t in values.items() if key[0] == self.variadic]
+            gs = self.pulls[0](g, values)
+            return gs if isinstance(gs, (tuple, list)) else (gs,)
+        if len(needs) == 1:  # unrolled, as in Node
+            return (self.pulls[0](g, values),)
+        if len(needs) == 2:
+            first, second = self.pulls
+            return first(g, values) if needs[0] else None, second(g, values) if needs[1] else None
+        return [pull(g, values) if need else None for pull, need in zip(self.pulls, needs, strict=True)]
+
+
+def _by_name(rule: Callable[..., Any] | None, names: tuple[str, ...]) -> Callable[[Any, dict[str, Any]], Any]:
+    if rule is None:
+        return lambda g, values: None
+    if len(names) == 0:
+        return lambda g, values: rule(g)
+    if len(names) == 1:
+        (name,) = names
+        return lambda g, values: rule(g, values[name])
+    pick = itemgetter(*names)
+    return lambda g, values: rule(g, *pick(values))
+
+
+def op(forward: Callable[..., Array], view: bool = False) -> Any:
+    """Make a function from Tensors (positional) and settings (keyword-only) to a backend array one of Tensors, recorded."""
+
+    def call(*args: Value, **settings: Any) -> Tensor:
+        backend = args[0].backend if len(args) == 1 else check_same_backend(this.name, args)
+        out = Value.kind(forward(*args, **settings), backend)
+        if view:
+            share_version(args[0], out)
+        if mode.grad and any_tracked(args) and this.rules:
+            out.node, out.tracked = Node(this, args, settings, out), True
+        return out
+
+    this = Op(forward, call)
+    return call
+
+
+def view_op(forward: Callable[..., Array]) -> Any:
+    """An `op` whose result may share its argument's memory, and so shares its count of changes in place."""
+    return op(forward, view=True)
+
+
+@view_op
+def identity(x: Value) -> Array:
+    """The same array under a new node: a place for a backward pass to stop at."""
+    return x.data
+
+
+identity.vjp = lambda g: g
+
+FUSED: dict[str, Fused] = {}
+
+
+class Fused(Op):
+    """An op with a readable body in Tensor ops, for which a backend may have a kernel pair.
+
+    The pair is `NAME(*arrays, **settings) -> (out, saved)` and `NAME_vjp(saved, g, needs) -> gradients`: one for each
+    argument, None where `needs` says that none is wanted, else a fresh array of the argument's shape. Without the pair
+    the body runs. For the gradient of a gradient the body is recomputed from the saved inputs, and differentiated.
+    """
+
+    rules = (None,)
+
+    def plan(self, needs: tuple[bool, ...]) -> list[tuple[Any, int | None]]:
+        return [(p.name, i) for i, p in enumerate(self.parameters[: len(needs)])]
+
+    def pull(self, node: Node, g: Tensor, needs: tuple[bool, ...], linked: bool) -> Sequence[Tensor | None]:
+        values = node.unpack(linked)
+        if not linked:
+            arrays = getattr(g.backend, self.name + "_vjp")(node.extra, g.data, needs)
+            return [None if array is None else Value.kind(array, g.backend) for array in arrays]
+        args = [values[p.name] for p in self.parameters[: len(needs)]]
+        entries = [identity(a) if need else a for a, need in zip(args, needs, strict=True)]
+        out = self.forward(*entries, **node.settings)
+        wanted = [entry for entry, need in zip(entries, needs, strict=True) if need]
+        gradients = iter(walk([out], [g], wanted, retain_graph=True, create_graph=True, stop=True))
+        return [next(gradients) if need else None for need in needs]
+
+
+def fused(check: Callable[..., None]) -> Callable[[Callable[..., Tensor]], Any]:
+    """Make a function from Tensors to a Tensor a `Fused` op; `check` takes the same arguments and raises on bad ones.
+
+    Trailing arguments that are None are left out.
+    """
+
+    def decorate(body: Callable[..., Tensor]) -> Any:
+        def call(*args: Any, **settings: Any) -> Tensor:
+            while args[-1] is None:
+                args = args[:-1]
+            backend = check_same_backend(this.name, args)
+            check(*args, **settings)
+            kernel = getattr(backend, this.name, None)
+            if kernel is None:
+                return body(*args, **settings)
+            array, extra = kernel(*[a.data for a in args], **settings)
+            out = Value.kind(array, backend)
+            if mode.grad and any_tracked(args):
+                out.node, out.tracked = Node(this, args, settings, out), True
+                out.node.extra = extra
+            return out
+
+        this = FUSED[body.__name__.strip("_")] = Fused(body, call)
+        return call
+
+    return decorate

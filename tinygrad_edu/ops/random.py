@@ -1,0 +1,100 @@
+"""Random numbers: a counter-based generator (Philox) with an explicit key, so that a seed gives one stream everywhere.
+
+The state is two 64-bit words, (seed, number of draws so far), kept as an array of the backend. Each draw uses the state
+as Philox's key and then adds 1 to its second word: no draw depends on the size of an earlier one, and a checkpoint
+needs two numbers. Source: J. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.autograd import Value
+from tinygrad_edu.backend import Array, Backend, get_backend
+from tinygrad_edu.ops.elementwise import DEFAULT_FLOAT
+from tinygrad_edu.ops.shape import as_shape
+
+_NEXT = np.array([0, 1], np.uint64)
+
+
+class Generator:
+    """A stream of random numbers. `key` lives on the backend that drew last, and moves when another draws."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.manual_seed(seed)
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Begin the stream of `seed` anew. ValueError unless 0 <= seed < 2**64."""
+        return self.set_state({"seed": seed, "draws": 0})
+
+    def set_state(self, state: dict[str, int]) -> Generator:
+        """Go on from where `get_state` was called."""
+        words = [state["seed"], state["draws"]]
+        if not all(isinstance(n, int) and 0 <= n < 2**64 for n in words):
+            raise ValueError(f"random: expected a seed and a count of draws from 0 to 2**64 - 1, got {words}")
+        self.backend: Backend | None = None
+        self.key: Array = np.array(words, np.uint64)
+        return self
+
+    def get_state(self) -> dict[str, int]:
+        """The seed and the number of draws so far."""
+        words = self.key if self.backend is None else self.backend.to_numpy(self.key)
+        return {"seed": int(words[0]), "draws": int(words[1])}
+
+    def uniform(self, shape: tuple[int, ...], dtype: Any, backend: Backend) -> Array:
+        """One draw: an array of `shape`, uniform in [0, 1)."""
+        if self.backend is not backend:
+            words = self.key if self.backend is None else self.backend.to_numpy(self.key)
+            self.backend, self.key = backend, backend.from_numpy(words.copy())
+        out = backend.random(self.key, shape, np.dtype(dtype))
+        backend.assign(self.key, backend.add(self.key, backend.from_numpy(_NEXT)))
+        return out
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Begin the default stream anew from `seed`."""
+    return default_generator.manual_seed(seed)
+
+
+def get_state() -> dict[str, int]:
+    """The state of the default stream, for a checkpoint."""
+    return default_generator.get_state()
+
+
+def set_state(state: dict[str, int]) -> None:
+    """Put the default stream back into a state from `get_state`."""
+    default_generator.set_state(state)
+
+
+def rand(
+    *size: Any, dtype: Any = DEFAULT_FLOAT, generator: Generator | None = None, backend: Backend | None = None
+) -> Any:
+    """Uniform in [0, 1): `rand(2, 3)` or `rand((2, 3))`."""
+    backend = backend or get_backend()
+    return Value.kind((generator or default_generator).uniform(as_shape(size), dtype, backend), backend)
+
+
+def randn(*size: Any, dtype: Any = DEFAULT_FLOAT, generator: Generator | None = None) -> Any:
+    """Standard normal, from two uniforms each: sqrt(-2 log(1 - u)) cos(2 pi v). Source: G. Box and M. Muller, 1958."""
+    b = get_backend()
+    u, v = (
+        rand(*size, dtype=dtype, generator=generator, backend=b),
+        rand(*size, dtype=dtype, generator=generator, backend=b),
+    )
+    radius = b.sqrt(b.mul(b.log1p(b.mul(u.data, -1.0)), -2.0))  # 1 - u is never 0
+    return Value.kind(b.mul(radius, b.cos(b.mul(v.data, 2.0 * math.pi))), b)
+
+
+def randint(low: int, high: int, size: Any, *, generator: Generator | None = None) -> Any:
+    """Integers (int64), uniform from `low` to before `high`. ValueError if there is none."""
+    if high <= low:
+        raise ValueError(f"randint: expected low < high, got {low} and {high}")
+    b = get_backend()
+    u = rand(size, dtype=np.float64, generator=generator, backend=b).data
+    return Value.kind(b.add(b.cast(b.floor(b.mul(u, float(high - low))), np.dtype(np.int64)), low), b)

@@ -1,0 +1,206 @@
+"""Ops that rearrange: reshape, permute, expand, flip, join and their kin.
+
+The primitive ones (`_reshape`, `_permute`, `_expand`, `_slice`, `_flip`) may give views; each one's gradient is another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tinygrad_edu.autograd import Value
+from tinygrad_edu.ops.elementwise import align
+from tinygrad_edu.ops.op import op, view_op
+
+Shape = tuple[int, ...]
+
+
+def canonical_dim(name: str, dim: int, ndim: int) -> int:
+    """`dim` counted from the front. IndexError names the range."""
+    if not isinstance(dim, int) or isinstance(dim, bool):
+        raise TypeError(f"{name}: expected dim to be an int, got {type(dim).__name__}")
+    if not -ndim <= dim < ndim:
+        raise IndexError(f"{name}: dim {dim} is out of range for {ndim} dimensions (expected {-ndim} to {ndim - 1})")
+    return dim % ndim
+
+
+def canonical_dims(name: str, dims: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """`dims` (one, several, or None for all) counted from the front, each once."""
+    if dims is None:
+        return tuple(range(ndim))
+    if isinstance(dims, int):
+        dims = (dims,)
+    if ndim == 0 and all(d in (0, -1) for d in dims):
+        return ()  # torch lets a 0-d Tensor have a dimension 0
+    found = tuple([canonical_dim(name, d, ndim) for d in dims])
+    if len(set(found)) != len(found):
+        raise ValueError(f"{name}: dim {tuple(dims)} names a dimension twice")
+    return found
+
+
+def as_shape(sizes: tuple[Any, ...]) -> Shape:
+    """A shape given as separate ints or as one sequence: `f(2, 3)` or `f((2, 3))`."""
+    return tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+
+
+@view_op
+def _reshape(x, *, shape):
+    return x.backend.reshape(x.data, shape)
+
+
+_reshape.vjp = lambda g, shapes: _reshape(g, shape=shapes[0])
+
+
+def reshape(x: Any, *sizes: Any) -> Any:
+    """The elements of x, in row-major order, in another shape; one size may be -1. ValueError if the counts differ."""
+    shape = as_shape(sizes)
+    if shape == x.data.shape:
+        return _reshape(x, shape=shape)
+    count, known = math.prod(x.data.shape), math.prod([n for n in shape if n != -1])
+    if shape.count(-1) > 1 or any(n < -1 for n in shape):
+        raise ValueError(f"reshape: expected sizes >= 0 and at most one -1, got {shape}")
+    if -1 in shape:
+        if known == 0 or count % known:
+            raise ValueError(f"reshape: shape {x.data.shape} ({count} elements) does not fit into {shape}")
+        shape = tuple([count // known if n == -1 else n for n in shape])
+    elif known != count:
+        raise ValueError(f"reshape: shape {x.data.shape} has {count} elements, {shape} has {known}")
+    return _reshape(x, shape=shape)
+
+
+def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """x with the dimensions from `start_dim` to `end_dim` made one."""
+    shape = x.data.shape or (1,)
+    start, end = canonical_dim("flatten", start_dim, len(shape)), canonical_dim("flatten", end_dim, len(shape))
+    if start > end:
+        raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    return _reshape(x, shape=(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+
+
+def squeeze(x: Any, dim: int | Sequence[int] | None = None) -> Any:
+    """x without its dimensions of size 1 (those among `dim`, if given)."""
+    drop = canonical_dims("squeeze", dim, x.ndim)
+    return _reshape(x, shape=tuple([n for i, n in enumerate(x.data.shape) if n != 1 or i not in drop]))
+
+
+def unsqueeze(x: Any, dim: int) -> Any:
+    """x with a dimension of size 1 put in at `dim`."""
+    dim = canonical_dim("unsqueeze", dim, x.ndim + 1)
+    return _reshape(x, shape=(*x.data.shape[:dim], 1, *x.data.shape[dim:]))
+
+
+@view_op
+def _permute(x, *, dims):
+    return x.backend.permute(x.data, dims)
+
+
+_permute.vjp = lambda g, dims: _permute(g, dims=tuple(sorted(range(len(dims)), key=dims.__getitem__)))
+
+
+def permute(x: Any, *dims: Any) -> Any:
+    """x with its dimensions in the order `dims`: (a, b, c), dims (2, 0, 1) -> (c, a, b)."""
+    order = canonical_dims("permute", as_shape(dims), x.ndim)
+    if len(order) != x.ndim:
+        raise ValueError(f"permute: expected {x.ndim} dimensions for shape {x.shape}, got {order}")
+    return _permute(x, dims=order)
+
+
+def transpose(x: Any, dim0: int, dim1: int) -> Any:
+    """x with two dimensions exchanged."""
+    a, b = canonical_dim("transpose", dim0, x.ndim), canonical_dim("transpose", dim1, x.ndim)
+    order = list(range(x.ndim))
+    order[a], order[b] = b, a
+    return _permute(x, dims=tuple(order))
+
+
+@view_op
+def _expand(x, *, shape):
+    return x.backend.expand(x.data, shape)
+
+
+_expand.vjp = lambda g: g  # the engine sums what was broadcast
+
+
+def expand(x: Any, *sizes: Any) -> Any:
+    """x broadcast to a shape; -1 keeps a size. ValueError names the dimension that does not fit."""
+    shape, old = as_shape(sizes), x.data.shape
+    lead = len(shape) - len(old)
+    new = tuple([old[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)])
+    for i, n in enumerate(old):
+        if lead < 0 or n not in (1, new[i + lead]):
+            raise ValueError(f"expand: shape {old} does not broadcast to {shape}: dimension {i} has size {n}")
+    return _expand(x, shape=new)
+
+
+@view_op
+def _flip(x, *, dims):
+    return x.backend.flip(x.data, dims)
+
+
+_flip.vjp = lambda g, dims: _flip(g, dims=dims)
+
+
+def flip(x: Any, *dims: Any) -> Any:
+    """x with the order along `dims` turned round."""
+    return _flip(x, dims=canonical_dims("flip", as_shape(dims), x.ndim))
+
+
+@view_op
+def _slice(x, *, key):
+    return x.backend.slice(x.data, key)
+
+
+@op
+def _pad(x, *, shape, key):
+    return x.backend.pad(x.data, shape, key)
+
+
+_slice.vjp = lambda g, shapes, key: _pad(g, shape=shapes[0], key=key)
+_pad.vjp = lambda g, key: _slice(g, key=key)
+
+
+def narrow(x: Any, dim: int, start: int, stop: int) -> Any:
+    """The part of x from `start` to before `stop` along `dim`."""
+    return _slice(x, key=tuple([slice(start, stop) if i == dim else slice(None) for i in range(x.ndim)]))
+
+
+@op
+def _concat(*xs, dim):
+    return xs[0].backend.concat([x.data for x in xs], dim)
+
+
+def _concat_vjp(g, shapes, dim, needs):
+    ends = [sum(shape[dim] for shape in shapes[: i + 1]) for i in range(len(shapes))]
+    return [
+        narrow(g, dim, end - shape[dim], end) if need else None
+        for shape, end, need in zip(shapes, ends, needs, strict=True)
+    ]
+
+
+_concat.vjp = _concat_vjp
+
+
+def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """The tensors joined along `dim`; all other sizes must agree. ValueError names the tensor that differs."""
+    if not tensors or not all(isinstance(x, Value) for x in tensors):
+        raise TypeError("cat: expected a non-empty sequence of Tensors")
+    first = tensors[0]
+    dim = canonical_dim("cat", dim, first.ndim)
+    for i, x in enumerate(tensors):
+        if x.ndim != first.ndim or any(
+            m != n for d, (m, n) in enumerate(zip(x.shape, first.shape, strict=True)) if d != dim
+        ):
+            raise ValueError(
+                f"cat: along dim {dim}, tensor {i} of shape {x.shape} does not fit tensor 0 of {first.shape}"
+            )
+    flat = align("cat", tuple([x.detach().reshape(-1)[:0] for x in tensors]), floating=False)  # for the common dtype
+    return _concat(*[x.to(flat[0].dtype) for x in tensors], dim=dim)
+
+
+def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """The tensors, all of one shape, joined along a new dimension `dim`."""
+    shapes = {x.shape for x in tensors}
+    if len(shapes) > 1:
+        raise ValueError(f"stack: expected Tensors of one shape, got {sorted(shapes)}")
+    return cat([unsqueeze(x, dim) for x in tensors], dim if dim >= 0 else dim + tensors[0].ndim + 1)

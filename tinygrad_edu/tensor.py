@@ -1,0 +1,323 @@
+"""Tensor: an array with a gradient. Names, defaults and semantics are torch's.
+
+The mathematics lives in `tinygrad_edu.ops`; this class gives it operators and methods. Results are new Tensors; the
+methods that change a Tensor in place end in an underscore (or are `x[...] = ` and `x += `), and are refused while
+the Tensor is being recorded for gradients.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_edu import autograd, ops, registry
+from tinygrad_edu.autograd import Value, mode
+
+if TYPE_CHECKING:
+    from tinygrad_edu.backend import Array, Operand
+
+
+class Tensor(Value):
+    """An array on a backend, with what autograd needs to know of it. Made by `tg.tensor(...)` and its kin."""
+
+    __slots__ = ()
+    __array_ufunc__ = None  # NumPy leaves `array * tensor` to us, which refuses it by name
+
+    # What it is.
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of each dimension."""
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The elements' type, a NumPy dtype."""
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.data.shape)
+
+    def numel(self) -> int:
+        """The number of elements."""
+        count = 1
+        for n in self.data.shape:
+            count *= n
+        return count
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one dimension."""
+        return self.shape if dim is None else self.shape[ops.shape.canonical_dim("size", dim, self.ndim)]
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len: a 0-d Tensor has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise TypeError(f"index: expected an integer Tensor, got {self.dtype}")
+        return int(self.item())
+
+    __hash__ = object.__hash__  # by identity, though == compares elements, as in torch
+
+    def __repr__(self) -> str:
+        text = np.array2string(self.backend.to_numpy(self.data), separator=", ", prefix="tensor(")
+        dtype = "" if str(self.dtype) in ("float32", "int64", "bool") else f", dtype={self.dtype}"
+        source = f", op={self.node.op.name}" if self.node else ", requires_grad=True" if self.tracked else ""
+        return f"tensor({text}{dtype}{source})"
+
+    # In and out.
+
+    def numpy(self) -> np.ndarray:
+        """The elements as a NumPy array, which may share memory. RuntimeError if gradients are being recorded."""
+        if self.tracked:
+            raise RuntimeError("numpy: this Tensor requires a gradient, which NumPy would lose; use x.detach().numpy()")
+        return self.backend.to_numpy(self.data)
+
+    def item(self) -> Any:
+        """The only element, as a Python number. ValueError if there is not exactly one."""
+        if self.numel() != 1:
+            raise ValueError(f"item: expected a Tensor with one element, got shape {self.shape}")
+        return self.backend.to_numpy(self.data).item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        return self.backend.to_numpy(self.data).tolist()
+
+    def to_backend(self, name: str) -> Tensor:
+        """A leaf with the same elements on backend `name`; itself if it is there already."""
+        backend = registry.backend(name)
+        if backend is self.backend:
+            return self
+        if self.node is not None:
+            raise RuntimeError("to_backend: a result under gradients does not move; move the inputs, or detach() it")
+        out = Tensor(backend.from_numpy(self.backend.to_numpy(self.data)), backend)
+        return out.requires_grad_(self.tracked)
+
+    def to(self, dtype: Any) -> Tensor:
+        """In another dtype; itself if it has it already."""
+        return ops.cast(self, dtype=dtype)
+
+    def float(self) -> Tensor:
+        """In float32."""
+        return self.to(np.float32)
+
+    def double(self) -> Tensor:
+        """In float64."""
+        return self.to(np.float64)
+
+    def long(self) -> Tensor:
+        """In int64."""
+        return self.to(np.int64)
+
+    def bool(self) -> Tensor:
+        """In bool: True where not 0."""
+        return self.to(np.bool_)
+
+    def new_ones(self, size: tuple[int, ...]) -> Tensor:
+        """Ones of shape `size`, in this Tensor's dtype and on its backend."""
+        return Tensor(self.backend.from_numpy(np.ones(size, self.dtype)), self.backend)
+
+    # Gradients.
+
+    @property
+    def requires_grad(self) -> Any:
+        """Whether operations on this Tensor are recorded, so that it, or what it was computed from, gets a gradient."""
+        return self.tracked
+
+    @requires_grad.setter
+    def requires_grad(self, value: Any) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: Any = True) -> Any:
+        """Ask for a gradient, or no longer. TypeError if this is not a float Tensor."""
+        if requires_grad and self.dtype.kind != "f":
+            raise TypeError(
+                f"requires_grad: only float Tensors can have gradients, got {self.dtype}; convert it, x.float()"
+            )
+        if self.node is not None and not requires_grad:
+            raise RuntimeError("requires_grad: this is the result of recorded operations; use detach() to cut it off")
+        self.tracked = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> Any:
+        """Whether this was made by the user, rather than by a recorded operation."""
+        return self.node is None
+
+    def detach(self) -> Tensor:
+        """The same memory without its history: no gradient flows through it."""
+        return self.alias(Tensor)
+
+    def clone(self) -> Tensor:
+        """A copy with memory of its own; gradients flow through it."""
+        return ops.elementwise._cast(self, dtype=self.dtype, source=self.dtype)
+
+    def backward(self, gradient: Tensor | None = None, retain_graph: Any = None, create_graph: Any = False) -> None:
+        """Add the gradient of this Tensor with respect to every leaf that requires one to the leaf's `.grad`.
+
+        `gradient` is the cotangent to begin with; a Tensor with one element needs none. The graph is freed on the way
+        unless `retain_graph` (default: `create_graph`); with `create_graph` the gradients can be differentiated again.
+        """
+        keep = create_graph if retain_graph is None else retain_graph
+        autograd.backward(self, gradient, retain_graph=keep, create_graph=create_graph)
+
+    # Changes in place.
+
+    def change(self, target: Array, value: Tensor | Operand) -> Tensor:
+        """Write `value`, broadcast, into `target`, an array that is this Tensor's memory or a view of it."""
+        self._refuse_recorded(value)
+        if isinstance(value, Value):
+            shape = value.data.shape
+            if (
+                shape != target.shape
+                and ops.elementwise.broadcast_shapes("in place", target.shape, shape) != target.shape
+            ):
+                raise ValueError(f"in place: a value of shape {shape} does not fit into shape {target.shape}")
+            if value.data.dtype.kind == "f" != self.data.dtype.kind:
+                raise TypeError(f"in place: {value.dtype} values do not fit into a Tensor of {self.dtype}")
+            value = value.data
+        self.backend.assign(target, value)
+        self.changed()
+        return self
+
+    def copy_(self, value: Tensor | Operand) -> Tensor:
+        """Take over the elements of `value`, broadcast, in place."""
+        return self.change(self.data, value)
+
+    def fill_(self, value: Any) -> Tensor:
+        """Set every element to a number, in place."""
+        return self.change(self.data, value)
+
+    def zero_(self) -> Tensor:
+        """Set every element to 0, in place."""
+        return self.change(self.data, 0)
+
+    def add_(self, other: Any) -> Tensor:
+        """Add in place."""
+        return self._inplace(ops.add, other)
+
+    def sub_(self, other: Any) -> Tensor:
+        """Subtract in place."""
+        return self._inplace(ops.sub, other)
+
+    def mul_(self, other: Any) -> Tensor:
+        """Multiply in place."""
+        return self._inplace(ops.mul, other)
+
+    def div_(self, other: Any) -> Tensor:
+        """Divide in place."""
+        return self._inplace(ops.div, other)
+
+    def _inplace(self, op: Any, other: Any) -> Tensor:
+        self._refuse_recorded(other)
+        with autograd.no_grad():
+            return self.change(self.data, op(self, other))
+
+    def _refuse_recorded(self, other: Any) -> None:
+        if mode.grad and (self.tracked or (isinstance(other, Value) and other.tracked)):
+            raise RuntimeError(
+                "in place: a Tensor that takes part in gradients cannot be changed while they are recorded; "
+                "write x = x + y instead, or change it under no_grad()"
+            )
+
+    __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
+
+    # Operators. A function in a class body is a method: `a + b` is `ops.add(a, b)`, without a detour.
+
+    __add__, __sub__, __mul__, __truediv__ = ops.add, ops.sub, ops.mul, ops.div
+    __pow__, __matmul__, __neg__, __abs__ = ops.pow, ops.matmul, ops.neg, ops.abs
+    __lt__, __le__, __gt__, __ge__, __eq__, __ne__ = ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne
+    __and__, __or__ = ops.logical_and, ops.logical_or
+    __getitem__, __setitem__ = ops.getitem, ops.setitem
+
+    def __radd__(self, other: Any) -> Tensor:
+        return ops.add(other, self)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return ops.sub(other, self)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return ops.mul(other, self)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return ops.div(other, self)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return ops.pow(other, self)
+
+    def __invert__(self) -> Tensor:
+        if self.dtype.kind != "b":
+            raise TypeError(f"~: expected a bool Tensor, got {self.dtype}")
+        return ops.logical_not(self)
+
+    # Methods: the functions of `ops` under the same names, so that `x.sum(0)` is `ops.sum(x, 0)`.
+
+    abs, pow, maximum, minimum = ops.abs, ops.pow, ops.maximum, ops.minimum
+    exp, expm1, log, log1p, sqrt = ops.exp, ops.expm1, ops.log, ops.log1p, ops.sqrt
+    sin, cos, tanh, sigmoid, relu = ops.sin, ops.cos, ops.tanh, ops.sigmoid, ops.relu
+    sum, mean, max, amax, argmax = ops.sum, ops.mean, ops.max, ops.amax, ops.argmax
+    softmax, log_softmax, logsumexp = ops.softmax, ops.log_softmax, ops.logsumexp
+    matmul, gather = ops.matmul, ops.gather
+    reshape, view, flatten, squeeze, unsqueeze = ops.reshape, ops.reshape, ops.flatten, ops.squeeze, ops.unsqueeze
+    permute, transpose, expand, flip = ops.permute, ops.transpose, ops.expand, ops.flip
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose of a matrix."""
+        if self.ndim != 2:
+            raise ValueError(f"T: expected 2 dimensions, got shape {self.shape}; use permute() or mT")
+        return ops.permute(self, 1, 0)
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two dimensions exchanged."""
+        return ops.transpose(self, -2, -1)
+
+
+class Cotangent(Tensor):
+    """A Tensor inside a backward pass that is not itself recorded; users never see one.
+
+    Shapes, dtypes and backends agree there, since the forward pass saw to it, and nothing is recorded: so arithmetic
+    goes straight to the primitives, in two thirds of the time that it takes on a small Tensor otherwise.
+    """
+
+    __slots__ = ()
+
+    def __add__(self, other: Any) -> Cotangent:
+        return Cotangent(self.backend.add(self.data, other.data if isinstance(other, Value) else other), self.backend)
+
+    def __sub__(self, other: Any) -> Cotangent:
+        return Cotangent(self.backend.sub(self.data, other.data if isinstance(other, Value) else other), self.backend)
+
+    def __rsub__(self, other: Any) -> Cotangent:
+        return Cotangent(self.backend.sub(other.data if isinstance(other, Value) else other, self.data), self.backend)
+
+    def __mul__(self, other: Any) -> Cotangent:
+        return Cotangent(self.backend.mul(self.data, other.data if isinstance(other, Value) else other), self.backend)
+
+    def __truediv__(self, other: Any) -> Cotangent:
+        return Cotangent(self.backend.div(self.data, other.data if isinstance(other, Value) else other), self.backend)
+
+    def __neg__(self) -> Cotangent:
+        return Cotangent(self.backend.mul(self.data, -1.0), self.backend)
+
+
+Value.kind = Tensor
+Value.cotangent = Cotangent
