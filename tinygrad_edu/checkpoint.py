@@ -27,6 +27,7 @@ class Checkpoint:
 
     def read(self, may_change: Sequence[str]) -> dict[str, Any]:
         """The tree that `write` was given. ValueError names what is wrong, or which setting differs and how."""
+        self._remove_halves()
         if not self.path.exists():
             raise ValueError(f"--resume: there is no {self.path}; start without --resume, or correct --out")
         try:
@@ -55,6 +56,8 @@ class Checkpoint:
 
     def write(self, tree: Mapping[str, Any], *, first: bool) -> None:
         """Replace the checkpoint. The old one becomes `previous`; with `first` it is an older run's, and goes."""
+        if first:
+            self._remove_halves()
         before = self._drop_previous if first else self._keep_previous
         state.save(self.path, {"identity": self.identity, **tree}, before_replace=before)
 
@@ -63,10 +66,15 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
         self._drop_previous()
 
+    def _remove_halves(self) -> None:
+        """Remove what killed runs were just writing."""
+        for half in self.path.parent.glob(".checkpoint.*.tmp"):
+            half.unlink()
+
     def _keep_previous(self) -> None:
         """Give the file a second name before it is replaced, so that there is no instant without one."""
         link = self.path.with_name(f".{self.previous.name}.tmp")
-        link.unlink(missing_ok=True)  # a killed run's
+        link.unlink(missing_ok=True)  # left where both names were one file already: then `replace` does nothing
         if self.path.exists():  # unless somebody has removed it
             os.link(self.path, link)
             os.replace(link, self.previous)
