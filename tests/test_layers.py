@@ -30,6 +30,7 @@ FLOORS = {
     "tinygrad_edu.checkpoint": 4,
     "tinygrad_edu.data": 4,
     "tinygrad_edu.debug": 4,
+    "tinygrad_edu.lr_scheduler": 4,
     "tinygrad_edu.metrics": 4,
     "tinygrad_edu.nn": 4,
     "tinygrad_edu.optim": 4,
