@@ -88,6 +88,7 @@ def flatten(tree: Any) -> tuple[Any, dict[str, np.ndarray]]:
         if isinstance(node, (list, tuple)):
             kind = "tuple" if isinstance(node, tuple) else "list"
             return {kind: [visit(value, (*path, str(i))) for i, value in enumerate(node)]}
+        node = node.detach() if hasattr(node, "detach") else node  # `.numpy()` of a Tensor with a gradient is an error
         array = node.numpy() if hasattr(node, "numpy") else node
         if not isinstance(array, np.ndarray):
             kinds = "an array, None, bool, int, float, str, dict, list or tuple"
