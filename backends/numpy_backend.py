@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from tinygrad_edu.backends.numpy_kernels import Kernels
 
 Array = np.ndarray

@@ -1,9 +1,11 @@
 """Multi-layer perceptron: linear layers with a ReLU between each two.
 
-Source: D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors", Nature 323, 1986.
+Source: D. Rumelhart, G. Hinton, R. Williams, "Learning representations by back-propagating errors", Nature 323, 1986.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from tinygrad_edu import Tensor, nn
 
@@ -23,7 +25,7 @@ class MLP(nn.Module):
             raise ValueError(f"MLP: expected at least an input and an output size, got {sizes}")
         self.sizes = sizes
         layers: list[nn.Module] = [nn.Flatten()]
-        for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        for n_in, n_out in pairwise(sizes):
             layers += [nn.Linear(n_in, n_out), nn.ReLU()]
         self.layers = nn.Sequential(*layers[:-1])  # none after the last: its outputs are logits
 

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.tensor import Tensor  # isort: skip  (first: its module's name must not hide the function `tensor`)
+from tinygrad_edu import random
 from tinygrad_edu.autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinygrad_edu.backend import get_backend, set_backend, use_backend
 from tinygrad_edu.ops import *  # noqa: F403
 from tinygrad_edu.ops import __all__ as _ops
-from tinygrad_edu.ops import random
+from tinygrad_edu.random import Generator, manual_seed, rand, randint, randn
 
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 uint8, int32, int64 = np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.int64)
@@ -27,6 +28,7 @@ bool_ = np.dtype(np.bool_)
 
 __all__ = [
     *_ops,
+    "Generator",
     "Tensor",
     "bool_",
     "enable_grad",
@@ -37,7 +39,11 @@ __all__ = [
     "int32",
     "int64",
     "is_grad_enabled",
+    "manual_seed",
     "no_grad",
+    "rand",
+    "randint",
+    "randn",
     "random",
     "set_backend",
     "set_grad_enabled",

@@ -6,8 +6,8 @@ is no cycle in it, and a graph that nobody holds any more is freed at once. `bac
 (an argument is always older than a result), turns each node's cotangent `g` into its arguments' cotangents by the op's
 rule, and adds up those that meet.
 
-Rules are written in Tensor ops, so the gradient of a gradient needs nothing further: with `create_graph=True` the rules'
-own ops are recorded in turn.
+Rules are written in Tensor ops, so the gradient of a gradient needs nothing further: with `create_graph=True` the ops
+of the rules are recorded in turn.
 
 Sources: A. Griewank and A. Walther, "Evaluating Derivatives", 2nd ed. 2008, ch. 3; the vector-Jacobian products of HIPS
 autograd; torch for the names and the semantics.
@@ -104,10 +104,10 @@ class Node:
     """One recorded operation.
 
     `parents` holds, for each argument, the node that made it, the Tensor itself if it is a leaf that wants a gradient,
-    or None if no gradient is wanted (so says `needs`). `saved` holds what the rules ask for: (name, Tensor, its count of
-    changes then), and is None once the node has been walked and freed. `shapes` are the arguments' shapes, None where
-    they are all the result's. Arguments are older than the node and cannot point back at it, and the result is saved as
-    an alias without history: so there is no cycle.
+    or None if no gradient is wanted (so says `needs`). `saved` holds what the rules ask for: (name, Tensor, its count
+    of changes then), and is None once the node has been walked and freed. `shapes` are the arguments' shapes, None
+    where they are all the result's. Arguments are older than the node and cannot point back at it, and the result is
+    saved as an alias without history: so there is no cycle.
     """
 
     __slots__ = ("born", "extra", "needs", "op", "parents", "saved", "settings", "shapes")
@@ -151,9 +151,9 @@ class Node:
         for name, tensor, then in self.saved:
             if tensor.version and tensor.version[0] != then:
                 raise RuntimeError(
-                    f"backward: '{name}' of op '{self.op.name}', shape {tensor.data.shape}, was changed in place after it "
-                    f"was saved for the gradient (version {tensor.version[0]}, saved at {then}); "
-                    "change a copy, or change it after backward()"
+                    f"backward: '{name}' of op '{self.op.name}', shape {tensor.data.shape}, was changed in place after "
+                    f"it was saved for the gradient (version {tensor.version[0]}, saved at {then}); change a copy, or "
+                    "change it after backward()"
                 )
             values[name] = tensor
         if linked and "out" in values:
@@ -311,6 +311,7 @@ def grad(
     for i, g in enumerate(gradients):
         if g is None and not allow_unused:
             raise RuntimeError(
-                f"grad: the outputs do not depend on input {i}, shape {inputs[i].shape}; allow_unused=True gives None for it"
+                f"grad: the outputs do not depend on input {i}, shape {inputs[i].shape}; with allow_unused=True its "
+                "gradient is None"
             )
     return tuple(gradients)

@@ -7,8 +7,8 @@ Rules that hold for every primitive:
 
 * Arrays are opaque but for `.shape` (a tuple of ints) and `.dtype` (a NumPy dtype). Results are always arrays, 0-d ones
   included, never Python or NumPy scalars.
-* Shapes and dtypes have been checked and dtypes made equal by the caller; elementwise primitives broadcast as NumPy does.
-  An operand of an elementwise primitive may be a Python number, which takes the other operand's dtype.
+* Shapes and dtypes have been checked and dtypes made equal by the caller; elementwise primitives broadcast as NumPy
+  does. An operand of an elementwise primitive may be a Python number, which takes the other operand's dtype.
 * Nothing warns: overflow gives inf, invalid operations give NaN, as in IEEE 754 and in torch.
 * A result may share memory with its argument only where the list says *view*. Only `assign` changes anything.
 
@@ -90,8 +90,8 @@ class Backend(Protocol):
     ) -> Array: ...  # zeros, x added at index
     def nonzero(self, x: Array) -> tuple[Array, ...]: ...  # one int64 array a dimension, in row-major order
 
-    # Uniform in [0, 1): Philox4x64-10 with the 128-bit key `key` (uint64, shape (2,)), counter from 0, in order; float64
-    # takes the upper 53 bits of each 64-bit word, float32 the upper 24 of each 32-bit half, lower half first.
+    # Uniform in [0, 1): Philox4x64-10 with the 128-bit key `key` (uint64, shape (2,)), counter from 0, in order;
+    # float64 takes the upper 53 bits of each 64-bit word, float32 the upper 24 of each 32-bit half, lower half first.
     def random(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array: ...
 
     # The one that changes anything: writes `value`, broadcast, into `target`'s memory.

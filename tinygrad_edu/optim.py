@@ -1,9 +1,9 @@
 """Optimizers, torch's names, arguments, defaults and `state_dict` layout; the schedules are in `optim.lr_scheduler`.
 
-Each optimizer's update is a plain function on one parameter, `sgd`, `rmsprop`, `adam`, written in backend primitives with
-the formula above it. A backend may offer a one-pass kernel of the same name and arguments; it is used instead. All state
-is made in the constructor, and the learning rate and the step count are 0-d arrays, changed by `assign`: so a step is a
-fixed list of backend calls.
+Each optimizer's update is a plain function on one parameter, `sgd`, `rmsprop`, `adam`, written in backend primitives
+below its formula. A backend may offer a one-pass kernel of the same name and arguments; it is used instead. All state
+is made in the constructor, and the learning rate and the step count are 0-d arrays, changed by `assign`: so a step is
+a fixed list of backend calls.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class Optimizer:
                 if p.grad is None:
                     continue
                 if p.grad.data.shape != p.data.shape or p.grad.backend is not p.backend:
-                    raise ValueError(f"{name}: a gradient of shape {p.grad.shape} does not fit a parameter of {p.shape}")
+                    raise ValueError(f"{name}: a gradient of shape {p.grad.shape} does not fit parameter {p.shape}")
                 state = [tensor.data for tensor in self.state[p].values()]
                 kernel = getattr(p.backend, name, None)
                 if kernel is not None:

@@ -165,10 +165,6 @@ class Tensor(Value):
         """The same memory without its history: no gradient flows through it."""
         return self.alias(Tensor)
 
-    def clone(self) -> Tensor:
-        """A copy with memory of its own; gradients flow through it."""
-        return ops.elementwise._cast(self, dtype=self.dtype, source=self.dtype)
-
     def backward(self, gradient: Tensor | None = None, retain_graph: Any = None, create_graph: Any = False) -> None:
         """Add the gradient of this Tensor with respect to every leaf that requires one to the leaf's `.grad`.
 
@@ -185,10 +181,7 @@ class Tensor(Value):
         self._refuse_recorded(value)
         if isinstance(value, Value):
             shape = value.data.shape
-            if (
-                shape != target.shape
-                and ops.elementwise.broadcast_shapes("in place", target.shape, shape) != target.shape
-            ):
+            if shape != target.shape and ops.broadcast_shapes("in place", target.shape, shape) != target.shape:
                 raise ValueError(f"in place: a value of shape {shape} does not fit into shape {target.shape}")
             if value.data.dtype.kind == "f" != self.data.dtype.kind:
                 raise TypeError(f"in place: {value.dtype} values do not fit into a Tensor of {self.dtype}")
@@ -274,7 +267,7 @@ class Tensor(Value):
     sin, cos, tanh, sigmoid, relu = ops.sin, ops.cos, ops.tanh, ops.sigmoid, ops.relu
     sum, mean, max, amax, argmax = ops.sum, ops.mean, ops.max, ops.amax, ops.argmax
     softmax, log_softmax, logsumexp = ops.softmax, ops.log_softmax, ops.logsumexp
-    matmul, gather = ops.matmul, ops.gather
+    matmul, gather, clone = ops.matmul, ops.gather, ops.clone
     reshape, view, flatten, squeeze, unsqueeze = ops.reshape, ops.reshape, ops.flatten, ops.squeeze, ops.unsqueeze
     permute, transpose, expand, flip = ops.permute, ops.transpose, ops.expand, ops.flip
 

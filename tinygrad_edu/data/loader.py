@@ -49,7 +49,7 @@ class DataLoader:
             if order is None:
                 yield tuple(tg.tensor(array[start:stop]) for array in self.arrays)
             else:
-                yield tuple(tg.tensor(array.take(order[start:stop], axis=0)) for array in self.arrays)
+                yield tuple(tg.from_numpy(array.take(order[start:stop], axis=0)) for array in self.arrays)
         self.epoch, self.batch = self.epoch + 1, 0
 
     def state_dict(self) -> dict[str, int]:

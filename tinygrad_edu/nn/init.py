@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from tinygrad_edu import Tensor, no_grad, use_backend
-from tinygrad_edu.ops.random import rand, randn
+from tinygrad_edu.random import rand, randn
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:

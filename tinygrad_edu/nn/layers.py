@@ -7,6 +7,7 @@ from typing import Any
 
 from tinygrad_edu import Tensor, ops
 from tinygrad_edu.nn import init
+from tinygrad_edu.nn.functional import dropout
 from tinygrad_edu.nn.module import Module, Parameter
 
 
@@ -24,7 +25,9 @@ class Linear(Module):
         self.in_features, self.out_features = in_features, out_features
         bound = 1.0 / math.sqrt(in_features) if in_features else 0.0
         self.weight = Parameter(init.uniform_(ops.zeros(out_features, in_features), -bound, bound))
-        self.register_parameter("bias", Parameter(init.uniform_(ops.zeros(out_features), -bound, bound)) if bias else None)
+        self.register_parameter(
+            "bias", Parameter(init.uniform_(ops.zeros(out_features), -bound, bound)) if bias else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_features) -> (..., out_features)."""
@@ -81,7 +84,7 @@ class Dropout(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape, unchanged."""
-        return ops.dropout(x, self.p, self.training)
+        return dropout(x, self.p, self.training)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

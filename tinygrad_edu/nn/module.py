@@ -1,4 +1,4 @@
-"""Module: parameters, buffers and sub-modules under names, as torch has them, so that a torch `state_dict` loads as it is."""
+"""Module: parameters, buffers and sub-modules under torch's names, so that a torch `state_dict` loads as it is."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_edu.autograd import Value
 from tinygrad_edu.backend import Backend, get_backend
-from tinygrad_edu.ops.elementwise import DEFAULT_FLOAT
+from tinygrad_edu.ops.agree import DEFAULT_FLOAT
 from tinygrad_edu.ops.shape import as_shape
 
 
@@ -41,6 +41,14 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
     if array.dtype.kind not in "biuf":
         raise TypeError(f"tensor: expected bool, integer or float data, got dtype {array.dtype}")
     return _wrap(array, None, requires_grad)
+
+
+def from_numpy(array: np.ndarray) -> Any:
+    """A Tensor that shares the array's memory where the backend can. TypeError for what is no array of numbers."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise TypeError(f"from_numpy: expected a NumPy array of bools, integers or floats, got {found}")
+    return _wrap(array, None, False)
 
 
 def full(size: Any, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.autograd import Value
-from tinygrad_edu.ops.elementwise import broadcast_shapes
+from tinygrad_edu.ops.agree import broadcast_shapes
 from tinygrad_edu.ops.op import op
 from tinygrad_edu.ops.shape import _slice, canonical_dim, permute, reshape
 
@@ -126,7 +126,7 @@ def _slices(x: Any, parts: list[Any]) -> tuple[tuple[slice, ...], tuple[int, ...
 def getitem(x: Any, key: Any) -> Any:
     """x[key]. IndexError and TypeError name the dimension and what was wrong with the key."""
     slices, shape, advanced = _slices(x, _parts(x, key))
-    if any([s != slice(0, n, 1) for s, n in zip(slices, x.data.shape, strict=True)]):
+    if any(s != slice(0, n, 1) for s, n in zip(slices, x.data.shape, strict=True)):
         x = _slice(x, key=slices)
     if shape != x.data.shape or not advanced:
         x = reshape(x, shape)

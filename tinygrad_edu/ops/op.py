@@ -6,7 +6,7 @@
 
     mul.vjp = (lambda g, b: g * b, lambda g, a: g * a)
 
-An op computes a backend array, and leaves a `Node` behind if gradients are wanted. See `Op` for what a rule may ask for.
+An op computes a backend array, and leaves a `Node` behind if gradients are wanted. `Op` says what a rule may ask for.
 """
 
 from __future__ import annotations
@@ -26,10 +26,7 @@ if TYPE_CHECKING:
 
 def any_tracked(args: Sequence[Value]) -> bool:
     """Whether a gradient is wanted with respect to any of the arguments."""
-    for a in args:  # a loop, since this is called for every op: any() would cost three times as much
-        if a.tracked:
-            return True
-    return False
+    return True in [a.tracked for a in args]  # any() of a generator would take twice as long
 
 
 def check_same_backend(name: str, args: Sequence[Value]) -> Backend:
@@ -58,12 +55,13 @@ class Plans(dict[tuple[bool, ...], list[tuple[Any, int | None]]]):
 class Op:
     """What autograd knows of a differentiable function: how it is computed, and its gradient rule.
 
-    The function itself (`call`) is made by the decorator `op` or one of its kin; `forward` is the body that was decorated.
+    The function itself (`call`) is made by the decorator `op` or one of its kin from the body below it (`forward`).
     The rule is written beside it as the function's attribute `vjp`: a tuple with one rule for each argument (None where
-    there is no gradient), or a joint rule that gives a sequence of cotangents; with one argument, its rule alone. A rule is
-    a function of the cotangent `g` and of whatever else it names: arguments and settings of the op, `out` (the result),
-    `shapes` (of the arguments), and in a joint rule `needs` (which arguments want a gradient). Only what is named is kept
-    until the backward pass. The engine undoes broadcasting: a cotangent may have the broadcast shape.
+    there is no gradient), or a joint rule that gives a sequence of cotangents; with one argument, its rule alone. A
+    rule is a function of the cotangent `g` and of whatever else it names: arguments and settings of the op, `out` (the
+    result), `shapes` (of the arguments; not for elementwise ops), and in a joint rule `needs` (which arguments want a
+    gradient). Only what is named is kept until the backward pass. The engine undoes broadcasting: a cotangent may have
+    the broadcast shape.
     """
 
     def __init__(self, forward: Callable[..., Any], call: Any) -> None:
@@ -149,7 +147,7 @@ def _by_name(rule: Callable[..., Any] | None, names: tuple[str, ...]) -> Callabl
 
 
 def op(forward: Callable[..., Array], view: bool = False) -> Any:
-    """Make a function from Tensors (positional) and settings (keyword-only) to a backend array one of Tensors, recorded."""
+    """Turn a function from Tensors (positional) and settings (keyword-only) to a backend array into a recorded op."""
 
     def call(*args: Value, **settings: Any) -> Tensor:
         backend = args[0].backend if len(args) == 1 else check_same_backend(this.name, args)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.ops.elementwise import cast, eq, logical_and, logical_or, ne
+from tinygrad_edu.ops.agree import cast
+from tinygrad_edu.ops.elementwise import eq, logical_and, logical_or, ne
 from tinygrad_edu.ops.index import gather
 from tinygrad_edu.ops.op import op
 from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, reshape

@@ -1,6 +1,6 @@
 """Ops that rearrange: reshape, permute, expand, flip, join and their kin.
 
-The primitive ones (`_reshape`, `_permute`, `_expand`, `_slice`, `_flip`) may give views; each one's gradient is another.
+The primitive ones (`_reshape`, `_permute`, `_expand`, `_slice`, `_flip`) may give views; their gradients are others.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_edu.autograd import Value
-from tinygrad_edu.ops.elementwise import align
+from tinygrad_edu.ops.agree import align
 from tinygrad_edu.ops.op import op, view_op
 
 Shape = tuple[int, ...]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_edu.ops.elementwise import DEFAULT_FLOAT, cast, exp
+from tinygrad_edu.ops.agree import DEFAULT_FLOAT, cast
+from tinygrad_edu.ops.elementwise import exp
 from tinygrad_edu.ops.index import extremes, gather
 from tinygrad_edu.ops.op import fused, op
 from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, permute, reshape

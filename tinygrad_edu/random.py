@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_edu.autograd import Value
 from tinygrad_edu.backend import Array, Backend, get_backend
-from tinygrad_edu.ops.elementwise import DEFAULT_FLOAT
+from tinygrad_edu.ops.agree import DEFAULT_FLOAT
 from tinygrad_edu.ops.shape import as_shape
 
 _NEXT = np.array([0, 1], np.uint64)

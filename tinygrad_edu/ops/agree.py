@@ -1,0 +1,162 @@
+"""How operands are made to agree: dtypes promoted, shapes broadcast, numbers turned into Tensors.
+
+Dtypes are promoted as torch does it: the category (bool < integer < float) of the highest operand decides, and within
+it Tensors with dimensions count before 0-d Tensors, and those before Python numbers. So `float32 Tensor * 2.5` and
+`float32 Tensor * (0-d float64 Tensor)` stay float32. Source: torch's documentation, "Tensor Attributes", torch.dtype.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from inspect import signature
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.autograd import NO_SETTINGS, Node, Value, mode
+from tinygrad_edu.backend import Backend, get_backend
+from tinygrad_edu.ops.op import Op, check_same_backend, op
+
+DEFAULT_FLOAT = np.dtype(np.float32)
+_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
+_NUMBER_DTYPE = {bool: np.dtype(np.bool_), int: np.dtype(np.int64), float: DEFAULT_FLOAT}
+
+
+def promote_types(a: np.dtype, b: np.dtype) -> np.dtype:
+    """The dtype of an operation on Tensors of dtypes `a` and `b`: the higher category's, else the wider one."""
+    ca, cb = _CATEGORY[a.kind], _CATEGORY[b.kind]
+    return np.promote_types(a, b) if ca == cb else (a if ca > cb else b)
+
+
+def result_type(*operands: Any) -> np.dtype:
+    """The dtype of an operation on `operands`, Tensors and Python numbers."""
+    ranks: list[np.dtype | None] = [None, None, None]  # of Tensors with dimensions, of 0-d Tensors, of numbers
+    for x in operands:
+        rank, dtype = (0 if x.data.shape else 1, x.data.dtype) if isinstance(x, Value) else (2, _NUMBER_DTYPE[type(x)])
+        found = ranks[rank]
+        ranks[rank] = dtype if found is None else promote_types(found, dtype)
+    dtypes = [d for d in ranks if d is not None]
+    top = max(_CATEGORY[d.kind] for d in dtypes)
+    return next(d for d in dtypes if _CATEGORY[d.kind] == top)
+
+
+@lru_cache(maxsize=1024)
+def broadcast_shapes(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that `shapes` broadcast to. ValueError names the shapes and the dimension at fault."""
+    out: list[int] = []
+    for dim in range(-max(map(len, shapes), default=0), 0):
+        sizes = {shape[dim] for shape in shapes if len(shape) >= -dim} - {1}
+        if len(sizes) > 1:
+            listed = " and ".join(map(str, shapes))
+            raise ValueError(
+                f"{name}: shapes {listed} do not broadcast: dimension {dim} must be equal or 1, got "
+                f"{' and '.join(str(shape[dim]) for shape in shapes if len(shape) >= -dim)}"
+            )
+        out.append(sizes.pop() if sizes else 1)
+    return tuple(out)
+
+
+_constants: dict[Any, Value] = {}
+
+
+def constant(value: float, dtype: np.dtype, backend: Backend) -> Value:
+    """A Python number as a 0-d Tensor. The common ones are kept, since making one costs more than most small ops."""
+    key = (value, dtype.num, backend.name)
+    found = _constants.get(key) if value else None  # 0.0 and -0.0 would be one key
+    if found is None:
+        found = Value.kind(backend.from_numpy(np.asarray(value, dtype)), backend)
+        if len(_constants) < 1000:
+            _constants[key] = found
+    return found
+
+
+def as_operand(name: str, x: Any) -> Any:
+    """`x` if it is a Tensor, a Python number if it is any number. TypeError for anything else."""
+    if isinstance(x, Value) or type(x) in _NUMBER_DTYPE:
+        return x
+    if isinstance(x, (bool, int, float, np.generic)) and np.asarray(x).dtype.kind in _CATEGORY:
+        return np.asarray(x).item()
+    raise TypeError(f"{name}: expected a Tensor or a number, got {type(x).__name__}; make a Tensor with tg.tensor(...)")
+
+
+@op
+def _cast(x, *, dtype, source):
+    return x.backend.cast(x.data, dtype)
+
+
+_cast.vjp = lambda g, source: cast(g, dtype=source)
+
+
+def cast(x: Any, *, dtype: Any) -> Any:
+    """`x` in `dtype`: itself if it is in it already. A gradient goes back in x's own dtype, and only between floats."""
+    dtype = np.dtype(dtype)
+    if dtype.kind not in _CATEGORY:
+        raise TypeError(f"cast: expected a bool, integer or float dtype, got {dtype}")
+    if x.data.dtype == dtype:
+        return x
+    return _cast(x if dtype.kind == "f" else x.detach(), dtype=dtype, source=x.data.dtype)
+
+
+def clone(x: Any) -> Any:
+    """A copy of x with memory of its own; gradients flow through it."""
+    return _cast(x, dtype=x.data.dtype, source=x.data.dtype)
+
+
+def align(name: str, operands: tuple[Any, ...], floating: bool) -> tuple[Value, ...]:
+    """Operands of one dtype (a float one if `floating`), with shapes that broadcast; numbers become 0-d Tensors."""
+    if len(operands) == 2:  # a float Tensor and a number: the common case first
+        a, b = operands
+        if isinstance(a, Value) and type(b) in (float, int) and a.data.dtype.kind == "f":
+            return a, constant(b, a.data.dtype, a.backend)
+        if isinstance(b, Value) and type(a) in (float, int) and b.data.dtype.kind == "f":
+            return constant(a, b.data.dtype, b.backend), b
+    operands = tuple([as_operand(name, x) for x in operands])
+    tensors = [x for x in operands if isinstance(x, Value)]
+    backend = check_same_backend(name, tensors) if tensors else get_backend()
+    dtype = result_type(*operands)
+    if floating and dtype.kind != "f":
+        dtype = DEFAULT_FLOAT
+    broadcast_shapes(name, *[x.data.shape for x in tensors])
+    return tuple([cast(x, dtype=dtype) if isinstance(x, Value) else constant(x, dtype, backend) for x in operands])
+
+
+def elementwise(forward: Any, floating: bool = False) -> Any:
+    """An `op` on one or two operands that are made to agree first; `floating` turns integers into the default float.
+
+    Most of the ops that a program runs are of this kind, and on small arrays the time goes here: hence two functions
+    instead of one with a loop.
+    """
+
+    def unary(x: Any) -> Any:
+        if not isinstance(x, Value) or (floating and x.data.dtype.kind != "f"):
+            (x,) = align(this.name, (x,), floating)
+        out = Value.kind(forward(x), x.backend)
+        if x.tracked and mode.grad and this.rules:
+            out.node, out.tracked = Node(this, (x,), NO_SETTINGS, out, True), True
+        return out
+
+    def binary(a: Any, b: Any) -> Any:
+        same_shape = False
+        if isinstance(a, Value) and isinstance(b, Value) and a.backend is b.backend:
+            x, y = a.data, b.data
+            if x.dtype is not y.dtype or (floating and x.dtype.kind != "f"):
+                a, b = align(this.name, (a, b), floating)
+            elif not (same_shape := x.shape == y.shape):
+                broadcast_shapes(this.name, x.shape, y.shape)
+        elif type(b) is float and isinstance(a, Value) and a.data.dtype.kind == "f":
+            b = constant(b, a.data.dtype, a.backend)
+        else:
+            a, b = align(this.name, (a, b), floating)
+        out = Value.kind(forward(a, b), a.backend)
+        if (a.tracked or b.tracked) and mode.grad and this.rules:
+            out.node, out.tracked = Node(this, (a, b), NO_SETTINGS, out, same_shape), True
+        return out
+
+    call = unary if len(signature(forward).parameters) == 1 else binary
+    this = Op(forward, call)
+    return call
+
+
+def floating(forward: Any) -> Any:
+    """An `elementwise` op on floats: integer and bool operands are turned into the default float first."""
+    return elementwise(forward, floating=True)
