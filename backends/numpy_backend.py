@@ -22,6 +22,7 @@ from tinygrad_edu.backends.numpy_kernels import Kernels
 Array = np.ndarray
 Axes = tuple[int, ...]
 Shape = tuple[int, ...]
+Key = tuple[slice, ...]
 
 
 class _Quiet(threading.local):
@@ -133,10 +134,11 @@ class NumpyBackend(Kernels):
     def expand(self, x: Array, shape: Shape) -> Array:
         return np.broadcast_to(x, shape)
 
-    def slice(self, x: Array, key: tuple[slice, ...]) -> Array:
-        return x[(*key, ...)]  # the Ellipsis keeps a 0-d result an array
+    def slice(self, x: Array, key: Key) -> Array:
+        view: Any = (*key, ...)  # the Ellipsis keeps a 0-d result an array, and a view
+        return x[view]
 
-    def pad(self, x: Array, shape: Shape, key: tuple[slice, ...]) -> Array:
+    def pad(self, x: Array, shape: Shape, key: Key) -> Array:
         out = np.zeros(shape, x.dtype)
         out[key] = x
         return out

@@ -91,7 +91,7 @@ class Task:
         """The learning rate at a step, counted from 0: half a cosine from the first one down to 0."""
         return self.args.lr * (1.0 + cos(pi * step / self.steps)) / 2.0
 
-    def settings(self) -> dict[str, float]:
+    def settings(self) -> dict[str, Any]:
         """What the optimizers take, ours and torch's."""
         return {"lr": self.args.lr, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY}
 

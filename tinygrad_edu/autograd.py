@@ -122,16 +122,17 @@ class Node:
         self.shapes = None if same_shape else tuple([a.data.shape for a in args])
         self.extra: Any  # what a fused op's kernel keeps for its backward pass
         self.parents: tuple[Any, ...]
+        needs: tuple[bool, ...]
         if len(args) == 1:  # unrolled for one and two: a comprehension costs as much as the rest of this
             (a,) = args
             needs = (True,)
             self.parents = (a.node or a,)
         elif len(args) == 2:
             a, b = args
-            needs = (a.tracked, b.tracked)  # type: ignore[assignment]
+            needs = (a.tracked, b.tracked)
             self.parents = ((a.node or a) if a.tracked else None, (b.node or b) if b.tracked else None)
         else:
-            needs = tuple([a.tracked for a in args])  # type: ignore[assignment]
+            needs = tuple([a.tracked for a in args])
             self.parents = tuple([(a.node or a) if a.tracked else None for a in args])
         self.needs = needs
         for name, i in op.plans[needs]:
@@ -218,10 +219,10 @@ def walk(
     with set_grad_enabled(create_graph):
         while history:
             node = history.pop()
-            g = arrived.pop(node, None)  # type: ignore[assignment]
-            if g is None:
+            if node not in arrived:
                 continue
-            needs = node.needs
+            g = arrived.pop(node)
+            needs: tuple[bool, ...] = node.needs
             if inputs is not None:
                 if node in targets:
                     found[node] = g

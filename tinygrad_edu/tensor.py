@@ -184,7 +184,7 @@ class Tensor(Value):
             if shape != target.shape and ops.broadcast_shapes("in place", target.shape, shape) != target.shape:
                 raise ValueError(f"in place: a value of shape {shape} does not fit into shape {target.shape}")
             if value.data.dtype.kind == "f" != self.data.dtype.kind:
-                raise TypeError(f"in place: {value.dtype} values do not fit into a Tensor of {self.dtype}")
+                raise TypeError(f"in place: {value.data.dtype} values do not fit into a Tensor of {self.dtype}")
             value = value.data
         self.backend.assign(target, value)
         self.changed()

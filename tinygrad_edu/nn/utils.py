@@ -14,15 +14,16 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> T
     Source: R. Pascanu et al., "On the difficulty of training recurrent neural networks", ICML 2013, algorithm 1.
     """
     params = [p for p in _listed(parameters) if p.grad is not None]
+    gradients = [p.grad for p in params if p.grad is not None]
     if max_norm < 0.0:
         raise ValueError(f"clip_grad_norm_: expected max_norm >= 0, got {max_norm}")
     if not params:
         return zeros()
     with no_grad():
-        total = stack([(p.grad * p.grad).sum() for p in params]).sum().sqrt()
+        total = stack([(g * g).sum() for g in gradients]).sum().sqrt()
         scale = minimum(max_norm / (total + 1e-6), 1.0)  # the epsilon is torch's
-        for p in params:
-            p.grad = p.grad * scale
+        for p, g in zip(params, gradients, strict=True):
+            p.grad = g * scale
     return total
 
 

@@ -186,11 +186,11 @@ def unary(primitive: str, vjp: Any, doc: str) -> Any:
 
 exp = unary("exp", lambda g, out: g * out, "e ** x, elementwise.")
 expm1 = unary("expm1", lambda g, out: g * (out + 1.0), "exp(x) - 1, elementwise, accurate near 0.")
-log = unary("log", lambda g, x: g / x, "The natural logarithm, elementwise: -inf at 0, NaN below.")
+log: Any = unary("log", lambda g, x: g / x, "The natural logarithm, elementwise: -inf at 0, NaN below.")
 log1p = unary("log1p", lambda g, x: g / (x + 1.0), "log(1 + x), elementwise, accurate near 0.")
 sqrt = unary("sqrt", lambda g, out: g / (out * 2.0), "The square root, elementwise: NaN below 0.")
 sin = unary("sin", lambda g, x: g * cos(x), "The sine of x in radians, elementwise.")
-cos = unary("cos", lambda g, x: -g * sin(x), "The cosine of x in radians, elementwise.")
+cos: Any = unary("cos", lambda g, x: -g * sin(x), "The cosine of x in radians, elementwise.")
 tanh = unary("tanh", lambda g, out: g * (1.0 - out * out), "The hyperbolic tangent, elementwise.")
 
 

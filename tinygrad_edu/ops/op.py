@@ -66,7 +66,8 @@ class Op:
 
     def __init__(self, forward: Callable[..., Any], call: Any) -> None:
         self.forward = forward
-        self.call = update_wrapper(call, forward)
+        self.call: Any = call
+        update_wrapper(call, forward)
         self.call.op = self
         self.name = self.call.__name__ = forward.__name__.strip("_")
         self.parameters = tuple(signature(forward).parameters.values())

@@ -195,7 +195,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
                 f"cat: along dim {dim}, tensor {i} of shape {x.shape} does not fit tensor 0 of {first.shape}"
             )
     flat = align("cat", tuple([x.detach().reshape(-1)[:0] for x in tensors]), floating=False)  # for the common dtype
-    return _concat(*[x.to(flat[0].dtype) for x in tensors], dim=dim)
+    return _concat(*[x.to(flat[0].data.dtype) for x in tensors], dim=dim)
 
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
