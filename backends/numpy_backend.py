@@ -1,42 +1,23 @@
 """The NumPy backend: every primitive of `tinygrad_edu.backend.Backend` in about one line of NumPy.
 
-It is the reference that other backends are tested against, and the fall-back that runs everywhere. Two idioms recur:
-
-* `quiet.run(f, ...)` calls f with floating-point warnings off (torch gives inf and NaN without a word). `np.errstate`
-  would cost a microsecond a call, three times the work itself on a small array; running in a `contextvars.Context` in
-  which they are off for good costs some nanoseconds, and leaves the user's own settings alone.
-* `out=...` (the Ellipsis) makes a ufunc return an array even where the result is 0-d.
+It is the reference that other backends are tested against, and the one that runs everywhere. Two idioms recur:
+`quiet.run(f, ...)` calls f with floating-point warnings off, and `out=...` (the Ellipsis) makes a ufunc return an array
+even where the result is 0-d.
 """
 
 from __future__ import annotations
 
-import contextvars
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.backends.numpy_kernels import Kernels
+from tinygrad_edu.backends.numpy_kernels import Kernels, quiet
 
 Array = np.ndarray
 Axes = tuple[int, ...]
 Shape = tuple[int, ...]
 Key = tuple[slice, ...]
-
-
-class _Quiet(threading.local):
-    """Per thread (a context can be entered by one thread at a time), a context with NumPy's warnings off."""
-
-    run: Callable[..., Any]
-
-    def __init__(self) -> None:
-        context = contextvars.copy_context()
-        context.run(np.seterr, all="ignore")
-        self.run = context.run
-
-
-quiet = _Quiet()
 
 
 class NumpyBackend(Kernels):

@@ -7,14 +7,43 @@ and what its `_vjp` needs; `needs` says which gradients are wanted.
 
 from __future__ import annotations
 
+import contextvars
+import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray
 BLOCK = 1 << 14  # elements: a block of five float32 arrays stays in a 512 KiB cache
+
+
+class _Quiet(threading.local):
+    """`quiet.run(f, ...)` calls f with NumPy's floating-point warnings off: torch gives inf and NaN without a word.
+
+    `np.errstate` would cost a microsecond a call, three times the work itself on a small array. Running in a
+    `contextvars.Context` in which they are off for good costs some nanoseconds, and leaves the user's settings alone. A
+    context cannot be entered twice: hence one a thread, and what runs in it calls NumPy only, never the backend.
+    """
+
+    run: Callable[..., Any]
+
+    def __init__(self) -> None:
+        context = contextvars.copy_context()
+        context.run(np.seterr, all="ignore")
+        self.run = context.run
+
+
+quiet = _Quiet()
+
+
+def _quietly(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(kernel)
+    def call(*args: Any, **settings: Any) -> Any:
+        return quiet.run(kernel, *args, **settings)
+
+    return call
 
 
 class _Scratch(threading.local):
@@ -48,64 +77,65 @@ def _blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
 class Kernels:
     """The kernel pairs and optimizer steps that `NumpyBackend` offers."""
 
+    @_quietly
     def linear(self, x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Any]:
         """One matrix product on all rows, the bias added in place."""
         rows = x.reshape(-1, x.shape[-1])
-        with np.errstate(all="ignore"):
-            out = np.matmul(rows, weight.T)
-            if bias is not None:
-                out += bias
+        out = np.matmul(rows, weight.T)
+        if bias is not None:
+            out += bias
         return out.reshape(*x.shape[:-1], len(weight)), (x.shape, rows, weight)
 
+    @_quietly
     def linear_vjp(self, saved: Any, g: Array, needs: tuple[bool, ...]) -> list[Array | None]:
         """gx = g W, gW = gᵀ x, gb = Σ g over the rows (as a product with ones, which BLAS does faster than a sum)."""
         shape, x, weight = saved
         g = g.reshape(-1, len(weight))
-        with np.errstate(all="ignore"):
-            gradients = [
-                np.matmul(g, weight).reshape(shape) if needs[0] else None,
-                np.matmul(g.T, x) if needs[1] else None,
-            ]
-            if len(needs) == 3:
-                gradients.append(np.matmul(np.ones(len(g), g.dtype), g) if needs[2] else None)
+        gradients = [
+            np.matmul(g, weight).reshape(shape) if needs[0] else None,
+            np.matmul(g.T, x) if needs[1] else None,
+        ]
+        if len(needs) == 3:
+            gradients.append(np.matmul(np.ones(len(g), g.dtype), g) if needs[2] else None)
         return gradients
 
+    @_quietly
     def cross_entropy(self, logits: Array, target: Array, *, reduction: str) -> tuple[Array, Any]:
         """log Σ exp(x) - x[target], row by row."""
-        with np.errstate(all="ignore"):
-            shifted = logits - _row_max(logits)
-            e = np.exp(shifted)
-            total = _row_sum(e)
-            losses = np.log(total)
-            losses -= shifted[np.arange(len(target)), target]
+        shifted = logits - _row_max(logits)
+        e = np.exp(shifted)
+        total = _row_sum(e)
+        losses = np.log(total)
+        losses -= shifted[np.arange(len(target)), target]
         if reduction == "mean":
             out = np.add.reduce(losses, out=...) / logits.dtype.type(len(target) or np.nan)
         else:
             out = losses if reduction == "none" else np.add.reduce(losses, out=...)
         return np.asarray(out), (e, total, target, reduction)
 
+    @_quietly
     def cross_entropy_vjp(self, saved: Any, g: Array, needs: tuple[bool, ...]) -> list[Array | None]:
         """g (softmax(x) - onehot(target))."""
         e, total, target, reduction = saved
         n = len(target)
-        with np.errstate(all="ignore"):
-            scale = np.broadcast_to(g / (n or 1) if reduction == "mean" else g, (n,))
-            out = e * (scale / total)[:, None]
-            out[np.arange(n), target] -= scale
+        scale = np.broadcast_to(g / (n or 1) if reduction == "mean" else g, (n,))
+        out = e * (scale / total)[:, None]
+        out[np.arange(n), target] -= scale
         return [out, None]
 
+    @_quietly
     def sgd(self, p: Array, g: Array, lr: Array, momentum_buffer: Array | None = None, **settings: Any) -> None:
         """See `tinygrad_edu.optim.sgd`."""
         momentum, weight_decay = settings["momentum"], settings["weight_decay"]
-        with np.errstate(all="ignore"):
-            if weight_decay:
-                g = g + p * weight_decay
-            if momentum_buffer is not None:
-                momentum_buffer *= momentum
-                momentum_buffer += g
-                g = g + momentum_buffer * momentum if settings["nesterov"] else momentum_buffer
-            p -= g * float(lr)
+        if weight_decay:
+            g = g + p * weight_decay
+        if momentum_buffer is not None:
+            momentum_buffer *= momentum
+            momentum_buffer += g
+            g = g + momentum_buffer * momentum if settings["nesterov"] else momentum_buffer
+        p -= g * float(lr)
 
+    @_quietly
     def adam(
         self, p: Array, g: Array, lr: Array, step: Array, exp_avg: Array, exp_avg_sq: Array, **settings: Any
     ) -> None:
@@ -113,20 +143,19 @@ class Kernels:
         beta1, beta2, eps, decay = (settings[name] for name in ("beta1", "beta2", "eps", "weight_decay"))
         step += 1.0
         rate, correction = float(lr) / (1.0 - beta1 ** float(step)), (1.0 - beta2 ** float(step)) ** 0.5
-        with np.errstate(all="ignore"):
-            for pb, gb, m, v, s, t in _blocks(p, g, exp_avg, exp_avg_sq):
-                if decay and settings["decoupled"]:
-                    pb *= 1.0 - float(lr) * decay
-                elif decay:
-                    gb = np.add(gb, np.multiply(pb, decay, out=t), out=t)
-                m *= beta1
-                m += np.multiply(gb, 1.0 - beta1, out=s)
-                v *= beta2
-                v += np.multiply(np.multiply(gb, 1.0 - beta2, out=s), gb, out=s)
-                np.sqrt(v, out=s)
-                s *= 1.0 / correction
-                s += eps
-                pb -= np.divide(np.multiply(m, rate, out=t), s, out=t)
+        for pb, gb, m, v, s, t in _blocks(p, g, exp_avg, exp_avg_sq):
+            if decay and settings["decoupled"]:
+                pb *= 1.0 - float(lr) * decay
+            elif decay:
+                gb = np.add(gb, np.multiply(pb, decay, out=t), out=t)
+            m *= beta1
+            m += np.multiply(gb, 1.0 - beta1, out=s)
+            v *= beta2
+            v += np.multiply(np.multiply(gb, 1.0 - beta2, out=s), gb, out=s)
+            np.sqrt(v, out=s)
+            s *= 1.0 / correction
+            s += eps
+            pb -= np.divide(np.multiply(m, rate, out=t), s, out=t)
 
 
 def _row_max(x: Array) -> Array:

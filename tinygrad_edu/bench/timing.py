@@ -1,0 +1,55 @@
+"""Timing candidates in turn, A B A B, in one process: on a noisy machine only such a ratio means anything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+
+from tinygrad_edu.bench.workloads import WORKLOADS
+from tinygrad_edu.errors import unknown
+
+Step = Callable[[], object]
+
+
+def alternate(candidates: Mapping[str, Step], *, seconds: float = 2.0, block: float = 0.02) -> dict[str, float]:
+    """The median seconds of one call of each candidate.
+
+    Each is called for `block` seconds, then the next, and so on in turn, until each has had `seconds`. Blocks rather
+    than single calls, since a library's threads go on spinning for a while after a call and would slow the next one's.
+    """
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for step in candidates.values():
+        _run(step, block)  # warm-up
+    for _ in range(max(1, round(seconds / block))):
+        for name, step in candidates.items():
+            times[name] += _run(step, block)
+    return {name: median(found) for name, found in times.items()}
+
+
+def _run(step: Step, seconds: float) -> list[float]:
+    times: list[float] = []
+    begin = before = time.perf_counter()
+    while before - begin < seconds or not times:
+        step()
+        now = time.perf_counter()
+        times.append(now - before)
+        before = now
+    return times
+
+
+def main(names: Sequence[str] = (), *, seconds: float = 2.0) -> int:
+    """Print, for each workload (all by default), microseconds a step and the ratio to each peer's; returns 0."""
+    for name in names:
+        if name not in WORKLOADS:
+            raise ValueError(unknown("workload", name, WORKLOADS))
+    print("microseconds a step, medians, measured in turn; in brackets ours / theirs, 2 threads each")
+    for name in names or WORKLOADS:
+        found = alternate(WORKLOADS[name](), seconds=seconds)
+        ours = {key: value for key, value in found.items() if key.startswith("tinygrad_edu")}
+        print(f"{name:10s} " + "  ".join(f"{key} {1e6 * value:.0f}" for key, value in ours.items()))
+        for peer, value in found.items():
+            if peer not in ours:
+                ratios = ", ".join(f"{ours[key] / value:.2f}" for key in ours)
+                print(f"{'':10s} {peer} {1e6 * value:.0f} ({ratios})")
+    return 0
