@@ -20,7 +20,6 @@ class MLP(nn.Module):
     """
 
     def __init__(self, *sizes: int) -> None:
-        super().__init__()
         if len(sizes) < 2:
             raise ValueError(f"MLP: expected at least an input and an output size, got {sizes}")
         self.sizes = sizes

@@ -65,10 +65,10 @@ class Value:
     """An array, and what autograd needs to know of it. `Tensor` (one floor up) adds the mathematics.
 
     `tracked`: gradients are wanted with respect to it. `version`: a list of one number, the count of changes in place,
-    shared with the views of the array; None as long as nobody needed it, which stands for [0].
+    shared by an array and its views; None, which stands for [0], as long as there is no view and no change.
     """
 
-    __slots__ = ("__weakref__", "backend", "data", "grad", "is_view", "node", "tracked", "version")
+    __slots__ = ("__weakref__", "backend", "data", "grad", "node", "tracked", "version")
 
     # What ops return, and what backward passes compute with; tensor.py sets them, as this floor cannot import that one.
     kind: type[Tensor]
@@ -81,7 +81,6 @@ class Value:
         self.tracked = node is not None
         self.grad: Tensor | None = None
         self.version: list[int] | None = None
-        self.is_view = False
 
     def alias(self, kind: type[Tensor]) -> Tensor:
         """The same array without its history, and with the same count of changes."""
@@ -104,69 +103,83 @@ class Node:
     """One recorded operation.
 
     `parents` holds, for each argument, the node that made it, the Tensor itself if it is a leaf that wants a gradient,
-    or None if no gradient is wanted (so says `needs`). `saved` holds what the rules ask for: (name, Tensor, its count
-    of changes then), and is None once the node has been walked and freed. `shapes` are the arguments' shapes, None
-    where they are all the result's. Arguments are older than the node and cannot point back at it, and the result is
-    saved as an alias without history: so there is no cycle.
+    or None if no gradient is wanted. `plan` says which, and names the Tensors that the rules ask for, which are in
+    `saved` (None once the node has been walked and freed); `stamps` are their counts of changes then, None where all
+    were 0. `shapes` are the arguments' shapes, None where they are all the result's. Arguments are older than the node
+    and cannot point back at it, and the result is saved as an alias without history: so there is no cycle.
     """
 
-    __slots__ = ("born", "extra", "needs", "op", "parents", "saved", "settings", "shapes")
+    __slots__ = ("born", "extra", "parents", "plan", "saved", "settings", "shapes", "stamps")
 
     def __init__(
         self, op: Op, args: Sequence[Value], settings: dict[str, Any], out: Value, same_shape: bool = False
     ) -> None:
-        self.op = op
         self.born = next(_clock)
         self.settings = settings
-        self.saved: list[tuple[str, Value, int]] | None = []
         self.shapes = None if same_shape else tuple([a.data.shape for a in args])
         self.extra: Any  # what a fused op's kernel keeps for its backward pass
         self.parents: tuple[Any, ...]
-        needs: tuple[bool, ...]
         if len(args) == 1:  # unrolled for one and two: a comprehension costs as much as the rest of this
             (a,) = args
-            needs = (True,)
+            self.plan = plan = op.plans[0]
             self.parents = (a.node or a,)
         elif len(args) == 2:
             a, b = args
-            needs = (a.tracked, b.tracked)
+            self.plan = plan = op.plans[a.tracked + 2 * b.tracked]
             self.parents = ((a.node or a) if a.tracked else None, (b.node or b) if b.tracked else None)
         else:
-            needs = tuple([a.tracked for a in args])
+            self.plan = plan = op.plans[tuple([a.tracked for a in args])]
             self.parents = tuple([(a.node or a) if a.tracked else None for a in args])
-        self.needs = needs
-        for name, i in op.plans[needs]:
+        self.stamps: list[int] | None = None
+        self.saved: tuple[Value, ...] | None = ()
+        for i in plan.keep:
             a = out.alias(Value.cotangent) if i is None else args[i]
-            self.saved.append((name, a, a.version[0] if a.version else 0))
+            self.saved += (a,)
+            if a.version is not None and a.version[0]:
+                self.stamps = _stamps(self.saved)
+
+    def intact(self) -> tuple[Value, ...]:
+        """What was saved. RuntimeError if it was freed, or changed in place since."""
+        saved = self.saved
+        if saved is None:
+            raise RuntimeError(
+                f"backward: the graph was already walked and freed (noticed at op '{self.plan.op.name}'); to walk it "
+                "again, call the first backward() or grad() with retain_graph=True"
+            )
+        for tensor in saved:
+            if tensor.version is not None and tensor.version[0]:
+                self.check_unchanged(saved)
+        return saved
 
     def unpack(self, linked: bool) -> dict[str, Any]:
         """What rules can ask for, by name: settings, shapes, saved Tensors; `linked`: the result with its history."""
-        if self.saved is None:
-            raise RuntimeError(
-                f"backward: the graph was already walked and freed (noticed at op '{self.op.name}'); to walk it again, "
-                "call the first backward() or grad() with retain_graph=True"
-            )
-        values: dict[str, Any] = {"shapes": self.shapes}
-        if self.settings:
-            values.update(self.settings)
-        for name, tensor, then in self.saved:
-            if tensor.version and tensor.version[0] != then:
-                raise RuntimeError(
-                    f"backward: '{name}' of op '{self.op.name}', shape {tensor.data.shape}, was changed in place after "
-                    f"it was saved for the gradient (version {tensor.version[0]}, saved at {then}); change a copy, or "
-                    "change it after backward()"
-                )
-            values[name] = tensor
+        values: dict[str, Any] = {"shapes": self.shapes, **self.settings}
+        values.update(zip(self.plan.names, self.intact(), strict=True))
         if linked and "out" in values:
             values["out"] = Value.kind(values["out"].data, values["out"].backend, self)
         return values
+
+    def check_unchanged(self, saved: tuple[Value, ...]) -> None:
+        """RuntimeError if a saved array was changed in place since."""
+        then = [*(self.stamps or ()), *[0] * len(saved)]
+        for name, tensor, before, now in zip(self.plan.names, saved, then, _stamps(saved), strict=False):
+            if now != before:
+                raise RuntimeError(
+                    f"backward: '{name}' of op '{self.plan.op.name}', shape {tensor.data.shape}, was changed in place "
+                    f"after it was saved for the gradient (version {now}, saved at {before}); change a copy, or change "
+                    "it after backward()"
+                )
+
+
+def _stamps(tensors: tuple[Value, ...]) -> list[int]:
+    return [0 if x.version is None else x.version[0] for x in tensors]
 
 
 def share_version(x: Value, view: Value) -> None:
     """Let `view`, made of x's memory, count changes in place together with x."""
     if x.version is None:
         x.version = [0]
-    view.version, view.is_view = x.version, True
+    view.version = x.version
 
 
 def _unbroadcast(g: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -222,7 +235,7 @@ def walk(
             if node not in arrived:
                 continue
             g = arrived.pop(node)
-            needs: tuple[bool, ...] = node.needs
+            needs: tuple[bool, ...] = node.plan.needs
             if inputs is not None:
                 if node in targets:
                     found[node] = g
@@ -232,7 +245,7 @@ def walk(
                 if True not in needs:
                     continue
             parents, shapes = node.parents, node.shapes
-            for i, gx in enumerate(node.op.pull(node, g, needs, create_graph)):
+            for i, gx in enumerate(node.plan.op.pull(node, g, needs, create_graph)):
                 if gx is None:
                     continue
                 parent = parents[i]
@@ -241,8 +254,8 @@ def walk(
                 before = arrived.get(parent)
                 if before is not None:
                     gx = before + gx
-                elif (gx is g or gx.is_view) and isinstance(parent, Value):
-                    gx = gx.clone()  # a leaf's gradient is its own: it may be changed in place
+                elif (gx is g or gx.version is not None) and isinstance(parent, Value):
+                    gx = gx.clone()  # neither g itself nor a view: a leaf's gradient may be changed in place
                 arrived[parent] = gx
             if not retain_graph:
                 node.saved = node.extra = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -162,21 +163,18 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter that has a gradient, in place."""
-        name = self.update.__name__
         for group in self.param_groups:
             settings = self.arguments(group)
             lr = group["lr"].data
             for p in group["params"]:
-                if p.grad is None:
+                g = p.grad
+                if g is None:
                     continue
-                if p.grad.data.shape != p.data.shape or p.grad.backend is not p.backend:
-                    raise ValueError(f"{name}: a gradient of shape {p.grad.shape} does not fit parameter {p.shape}")
+                if g.data.shape != p.data.shape or g.backend is not p.backend:
+                    raise ValueError(f"step: a gradient of shape {g.shape} does not fit a parameter of {p.shape}")
                 state = [tensor.data for tensor in self.state[p].values()]
-                kernel = getattr(p.backend, name, None)
-                if kernel is not None:
-                    kernel(p.data, p.grad.data, lr, *state, **settings)
-                else:
-                    self.update(p.backend, p.data, p.grad.data, lr, *state, **settings)
+                kernel = getattr(p.backend, self.update.__name__, None) or partial(self.update, p.backend)
+                kernel(p.data, g.data, lr, *state, **settings)
                 p.changed()
 
     def arguments(self, group: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class Tensor(Value):
     def __repr__(self) -> str:
         text = np.array2string(self.backend.to_numpy(self.data), separator=", ", prefix="tensor(")
         dtype = "" if str(self.dtype) in ("float32", "int64", "bool") else f", dtype={self.dtype}"
-        source = f", op={self.node.op.name}" if self.node else ", requires_grad=True" if self.tracked else ""
+        source = f", op={self.node.plan.op.name}" if self.node else ", requires_grad=True" if self.tracked else ""
         return f"tensor({text}{dtype}{source})"
 
     # In and out.
@@ -180,6 +180,7 @@ class Tensor(Value):
         """Write `value`, broadcast, into `target`, an array that is this Tensor's memory or a view of it."""
         self._refuse_recorded(value)
         if isinstance(value, Value):
+            ops.op.check_same_backend("in place", (self, value))
             shape = value.data.shape
             if shape != target.shape and ops.broadcast_shapes("in place", target.shape, shape) != target.shape:
                 raise ValueError(f"in place: a value of shape {shape} does not fit into shape {target.shape}")

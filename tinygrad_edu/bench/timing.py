@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
@@ -17,13 +18,19 @@ def alternate(candidates: Mapping[str, Step], *, seconds: float = 2.0, block: fl
 
     Each is called for `block` seconds, then the next, and so on in turn, until each has had `seconds`. Blocks rather
     than single calls, since a library's threads go on spinning for a while after a call and would slow the next one's.
+    The garbage collector rests meanwhile, as in `timeit`.
     """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for step in candidates.values():
         _run(step, block)  # warm-up
-    for _ in range(max(1, round(seconds / block))):
-        for name, step in candidates.items():
-            times[name] += _run(step, block)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(max(1, round(seconds / block))):
+            for name, step in candidates.items():
+                times[name] += _run(step, block)
+    finally:
+        gc.enable()
     return {name: median(found) for name, found in times.items()}
 
 

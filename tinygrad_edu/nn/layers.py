@@ -18,16 +18,13 @@ class Linear(Module):
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        super().__init__()
         for name, n in (("in_features", in_features), ("out_features", out_features)):
             if not isinstance(n, int) or n < 0:
                 raise ValueError(f"Linear: expected {name} to be an int >= 0, got {n!r}")
         self.in_features, self.out_features = in_features, out_features
         bound = 1.0 / math.sqrt(in_features) if in_features else 0.0
         self.weight = Parameter(init.uniform_(ops.zeros(out_features, in_features), -bound, bound))
-        self.register_parameter(
-            "bias", Parameter(init.uniform_(ops.zeros(out_features), -bound, bound)) if bias else None
-        )
+        self.bias = Parameter(init.uniform_(ops.zeros(out_features), -bound, bound)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_features) -> (..., out_features)."""
@@ -65,7 +62,6 @@ class Softmax(Module):
     """exp(x) / sum(exp(x)) along `dim`."""
 
     def __init__(self, dim: int) -> None:
-        super().__init__()
         self.dim = dim
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,7 +73,6 @@ class Dropout(Module):
     """In training, zero each element with probability p and divide the rest by 1 - p; in evaluation do nothing."""
 
     def __init__(self, p: float = 0.5) -> None:
-        super().__init__()
         if not 0.0 <= p <= 1.0:
             raise ValueError(f"Dropout: expected a probability between 0 and 1, got p={p}")
         self.p = p
@@ -94,7 +89,6 @@ class Flatten(Module):
     """(B, a, b, ...) -> (B, a * b * ...), or the dimensions from `start_dim` to `end_dim` made one."""
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        super().__init__()
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, x: Tensor) -> Tensor:
@@ -111,7 +105,6 @@ class Sequential(Module):
     """
 
     def __init__(self, *modules: Module) -> None:
-        super().__init__()
         for i, module in enumerate(modules):
             if not isinstance(module, Module):
                 raise TypeError(f"Sequential: expected Modules, got {type(module).__name__} at position {i}")
@@ -119,12 +112,12 @@ class Sequential(Module):
 
     def forward(self, x: Any) -> Any:
         """What the last Module makes of what the one before it made, and so on back to x."""
-        for module in self._modules.values():
+        for module in self.children():
             x = module(x)
         return x
 
     def __len__(self) -> int:
-        return len(self._modules)
+        return len(list(self.children()))
 
     def __getitem__(self, i: int) -> Module:
-        return list(self._modules.values())[i]
+        return list(self.children())[i]

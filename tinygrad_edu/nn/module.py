@@ -24,14 +24,12 @@ class Parameter(Tensor):
 class Module:
     """Base of all layers and models. A subclass makes its parts in `__init__` and computes in `forward`.
 
-    Parameters, buffers and Modules assigned to attributes are found by name, in the order in which they were assigned.
+    Parameters and Modules assigned to attributes are found by these names, in the order in which they were assigned;
+    so are the Tensors that `register_buffer` was called with.
     """
 
-    training: bool
-
-    def __init__(self) -> None:
-        # Past __setattr__, which needs them.
-        self.__dict__.update(_parameters={}, _buffers={}, _modules={}, training=True)
+    training = True
+    _buffers: frozenset[str] = frozenset()
 
     def forward(self, *args: Any, **settings: Any) -> Any:
         """What the Module computes; a subclass defines it."""
@@ -40,49 +38,23 @@ class Module:
     def __call__(self, *args: Any, **settings: Any) -> Any:
         return self.forward(*args, **settings)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        tables = {k: self.__dict__.get(k) for k in ("_parameters", "_modules", "_buffers")}
-        if tables["_parameters"] is None:
-            raise AttributeError(f"{type(self).__name__}: call super().__init__() before assigning '{name}'")
-        kind = "_parameters" if isinstance(value, Parameter) else "_modules" if isinstance(value, Module) else None
-        if kind is None and isinstance(value, Tensor) and name in self._buffers:
-            kind = "_buffers"
-        for table in tables.values():
-            if table is not None and name in table and table is not tables.get(kind or ""):
-                del table[name]
-        if kind is None:
-            object.__setattr__(self, name, value)
-        else:
-            self.__dict__.pop(name, None)
-            self.__dict__[kind][name] = value
-
-    def __getattr__(self, name: str) -> Any:  # only called for what is no ordinary attribute
-        for kind in ("_parameters", "_buffers", "_modules"):
-            table = self.__dict__.get(kind, {})
-            if name in table:
-                return table[name]
-        raise AttributeError(f"{type(self).__name__} has no attribute '{name}'")
-
-    def __delattr__(self, name: str) -> None:
-        for kind in ("_parameters", "_buffers", "_modules"):
-            if name in self.__dict__[kind]:
-                del self.__dict__[kind][name]
-                return
-        object.__delattr__(self, name)
-
     def register_buffer(self, name: str, tensor: Tensor) -> None:
-        """Keep a Tensor that is part of the state but is not trained (running statistics, say)."""
-        self._buffers[name] = tensor
+        """Keep a Tensor that is part of the state but is not trained (running statistics, say), as attribute `name`."""
+        setattr(self, name, tensor)
+        self._buffers |= {name}
 
-    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
-        """Keep a parameter under `name`; None (a layer without bias, say) is an attribute but not in the state."""
-        self._parameters[name] = parameter
+    def _tensors(self) -> list[tuple[str, Tensor]]:
+        """The Tensors that are this Module's own state: parameters, then buffers."""
+        items = list(vars(self).items())
+        parameters = [(name, value) for name, value in items if isinstance(value, Parameter)]
+        return parameters + [(name, value) for name, value in items if name in self._buffers and value is not None]
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """This Module and all within it, each with its dotted name ("" for this one)."""
         yield prefix, self
-        for name, module in self._modules.items():
-            yield from module.named_modules(f"{prefix}.{name}" if prefix else name)
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield from value.named_modules(f"{prefix}.{name}" if prefix else name)
 
     def modules(self) -> Iterator[Module]:
         """This Module and all within it."""
@@ -90,19 +62,18 @@ class Module:
 
     def children(self) -> Iterator[Module]:
         """The Modules directly within this one."""
-        return iter(self._modules.values())
+        return (value for value in vars(self).values() if isinstance(value, Module))
 
-    def _named(self, kind: str) -> Iterator[tuple[str, Any]]:
+    def _named_tensors(self) -> Iterator[tuple[str, Tensor]]:
         for prefix, module in self.named_modules():
-            for name, value in module.__dict__[kind].items():
-                if value is not None:
-                    yield (f"{prefix}.{name}" if prefix else name), value
+            for name, value in module._tensors():
+                yield (f"{prefix}.{name}" if prefix else name), value
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Every parameter with its dotted name, one that is shared under its first name only."""
         seen: set[Parameter] = set()
-        for name, parameter in self._named("_parameters"):
-            if parameter not in seen:
+        for name, parameter in self._named_tensors():
+            if isinstance(parameter, Parameter) and parameter not in seen:
                 seen.add(parameter)
                 yield name, parameter
 
@@ -112,7 +83,7 @@ class Module:
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
         """Every buffer with its dotted name."""
-        return self._named("_buffers")
+        return ((name, x) for name, x in self._named_tensors() if not isinstance(x, Parameter))
 
     def train(self, mode: bool = True) -> Any:
         """Set this Module and all within it to training mode (dropout drops) or not; returns the Module."""
@@ -136,13 +107,10 @@ class Module:
             parameter.grad = None
 
     def _apply(self, convert: Callable[[Tensor], Tensor]) -> Any:
-        for module in self.modules():
-            for table in (module._parameters, module._buffers):
-                for tensor in table.values():
-                    if tensor is not None:
-                        converted = convert(tensor.detach())
-                        tensor.data, tensor.backend, tensor.grad = converted.data, converted.backend, None
-                        tensor.changed()
+        for _, tensor in self._named_tensors():
+            converted = convert(tensor.detach())
+            tensor.data, tensor.backend, tensor.grad = converted.data, converted.backend, None
+            tensor.changed()
         return self
 
     def double(self) -> Any:
@@ -159,12 +127,7 @@ class Module:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters and buffers by torch's keys, sharing memory with the Module."""
-        state = {}
-        for prefix, module in self.named_modules():
-            for name, tensor in {**module._parameters, **module._buffers}.items():
-                if tensor is not None:
-                    state[f"{prefix}.{name}" if prefix else name] = tensor.detach()
-        return state
+        return {name: tensor.detach() for name, tensor in self._named_tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
         """Copy the values of `state` (Tensors, arrays, or torch's) into the parameters and buffers of the same keys.
@@ -192,7 +155,9 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        inner = [f"  ({name}): " + repr(m).replace("\n", "\n  ") for name, m in self._modules.items()]
+        inner = [
+            f"  ({name}): " + repr(m).replace("\n", "\n  ") for name, m in vars(self).items() if isinstance(m, Module)
+        ]
         body = "\n" + "\n".join(inner) + "\n" if inner else self.extra_repr()
         return f"{type(self).__name__}({body})"
 

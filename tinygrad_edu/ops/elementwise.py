@@ -210,7 +210,7 @@ def relu(x) -> Array:
     return x.backend.maximum(x.data, 0)
 
 
-relu.vjp = lambda g, out: where(out == 0, 0.0, g)  # so written, a NaN lets the gradient through, as torch does
+relu.vjp = lambda g, out: where(out == 0.0, 0.0, g)  # so written, a NaN lets the gradient through, as torch does
 
 
 @elementwise

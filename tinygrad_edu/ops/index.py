@@ -14,7 +14,8 @@ import numpy as np
 
 from tinygrad_edu.autograd import Value
 from tinygrad_edu.ops.agree import broadcast_shapes
-from tinygrad_edu.ops.op import op
+from tinygrad_edu.ops.elementwise import where
+from tinygrad_edu.ops.op import check_same_backend, op
 from tinygrad_edu.ops.shape import _slice, canonical_dim, permute, reshape
 
 _ALL = slice(None)
@@ -56,6 +57,7 @@ def _index_tensor(x: Any, k: Any) -> Value:
     if not isinstance(k, Value):
         array = np.asarray(k) if len(k) else np.zeros(0, np.int64)
         k = Value.kind(x.backend.from_numpy(array), x.backend)
+    check_same_backend("x[...]", (x, k))
     if k.data.dtype.kind not in "iub":
         raise TypeError(f"x[...]: expected an integer or bool Tensor as index, got {k.data.dtype}")
     return k if k.data.dtype.kind == "b" else k.to(np.int64)
@@ -72,8 +74,8 @@ def _parts(x: Any, key: Any) -> list[Any]:
         elif isinstance(k, (list, np.ndarray)) or (isinstance(k, Value) and k.data.shape):
             k = _index_tensor(x, k)
             if k.data.dtype.kind == "b":
-                where = x.backend.nonzero(k.data)
-                parts += [(Value.kind(i, x.backend), n) for i, n in zip(where, k.data.shape, strict=True)]
+                found = x.backend.nonzero(k.data)
+                parts += [(Value.kind(i, x.backend), n) for i, n in zip(found, k.data.shape, strict=True)]
             else:
                 parts.append((k, None))
         elif hasattr(k, "__index__"):
@@ -149,8 +151,7 @@ def setitem(x: Any, key: Any, value: Any) -> None:
     if isinstance(key, Value) and key.data.dtype.kind == "b":
         if key.data.shape != x.data.shape or getattr(value, "ndim", 0):
             raise ValueError(f"x[mask] = value: expected a mask of shape {x.shape} and one value, got {key.data.shape}")
-        b = x.backend
-        x.copy_(Value.kind(b.where(key.data, value.data if isinstance(value, Value) else value, x.data), b))
+        x.copy_(where(key, value, x))
         return
     slices, shape, advanced = _slices(x, _parts(x, key))
     if advanced:
@@ -170,6 +171,7 @@ def gather(x: Any, dim: int, index: Any) -> Any:
         i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != dim
     ):
         raise ValueError(f"gather: index of shape {index.shape} does not fit shape {x.shape} along dim {dim}")
+    check_same_backend("gather", (x, index))
     check_index("gather", index, x.shape[dim], dim)
     grids = []
     for d, n in enumerate(index.shape):

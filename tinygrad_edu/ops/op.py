@@ -14,8 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property, update_wrapper
 from inspect import signature
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tinygrad_edu.autograd import Node, Value, mode, share_version, walk
 from tinygrad_edu.backend import Array, Backend
@@ -41,14 +40,37 @@ def check_same_backend(name: str, args: Sequence[Value]) -> Backend:
     return backend
 
 
-class Plans(dict[tuple[bool, ...], list[tuple[Any, int | None]]]):
-    """An op's plans by which arguments want a gradient, made when first asked for."""
+def _own_code(function: Any, name: str) -> None:
+    """Give one of many functions with the same body a copy of the code: tracebacks then tell them apart by `name`.
+
+    And it is quicker: CPython adapts each piece of code to the types and functions that it meets.
+    """
+    function.__code__ = function.__code__.replace(co_name=name, co_qualname=name)
+
+
+class Plan(NamedTuple):
+    """What an op's nodes keep when the arguments in `needs` want a gradient: which, and under which names."""
+
+    op: Op
+    needs: tuple[bool, ...]
+    names: tuple[Any, ...]  # the arguments of a `*name` parameter are called (name, position)
+    keep: tuple[int | None, ...]  # positions of arguments; None for the result
+    rules: tuple[tuple[Any, tuple[int, ...]], ...] | None  # where they ask for nothing else: rule, positions in `names`
+
+
+class Plans(dict[Any, Plan]):
+    """An op's plans, made when first asked for.
+
+    The key says which arguments want a gradient: 0 stands for a single one, the bits of 1 to 3 for two, a tuple for
+    more (numbers are quicker to look up).
+    """
 
     def __init__(self, op: Op) -> None:
         self.op = op
 
-    def __missing__(self, needs: tuple[bool, ...]) -> list[tuple[Any, int | None]]:
-        self[needs] = plan = self.op.plan(needs)
+    def __missing__(self, key: Any) -> Plan:
+        needs = key if isinstance(key, tuple) else (bool(key & 1), bool(key & 2)) if key else (True,)
+        self[key] = plan = self.op.plan(needs)
         return plan
 
 
@@ -70,6 +92,7 @@ class Op:
         update_wrapper(call, forward)
         self.call.op = self
         self.name = self.call.__name__ = forward.__name__.strip("_")
+        _own_code(call, self.name)
         self.parameters = tuple(signature(forward).parameters.values())
         self.plans = Plans(self)
 
@@ -99,52 +122,48 @@ class Op:
             raise TypeError(f"{self.name}.vjp: a rule asks for {sorted(unknown)}, there are {sorted(known)}")
         return asks
 
-    @cached_property
-    def pulls(self) -> list[Callable[[Tensor, dict[str, Any]], Any]]:
-        """The rules as functions of the cotangent and a dictionary of all that they may ask for."""
-        return [_by_name(rule, names) for rule, names in zip(self.rules, self.asks, strict=True)]
-
-    def plan(self, needs: tuple[bool, ...]) -> list[tuple[Any, int | None]]:
-        """Names and positions (None: the result) of the arrays to keep when the arguments in `needs` want a gradient.
-
-        The arguments of a `*name` parameter are called (name, position).
-        """
+    def plan(self, needs: tuple[bool, ...]) -> Plan:
+        """What to keep when the arguments in `needs` want a gradient."""
         asked = {name for i, names in enumerate(self.asks) if self.joint or needs[i] for name in names}
-        plan: list[tuple[Any, int | None]] = []
+        entries: list[tuple[Any, int | None]] = []
         for i, p in enumerate(self.parameters):
             if p.name in asked and p.kind is p.POSITIONAL_OR_KEYWORD:
-                plan.append((p.name, i))
+                entries.append((p.name, i))
             elif p.name in asked and p.kind is p.VAR_POSITIONAL:
-                plan += [((p.name, j), j) for j in range(i, len(needs))]
-        return plan + [("out", None)] * ("out" in asked)
+                entries += [((p.name, j), j) for j in range(i, len(needs))]
+        entries += [("out", None)] * ("out" in asked)
+        names = tuple([name for name, _ in entries])
+        rules = None
+        if not self.joint and asked <= {*names}:
+            rules = tuple(
+                [
+                    (rule, tuple([names.index(name) for name in asks])) if need and rule else (None, ())
+                    for rule, asks, need in zip(self.rules, self.asks, needs, strict=True)
+                ]
+            )
+        return Plan(self, needs, names, tuple([i for _, i in entries]), rules)
 
     def pull(self, node: Node, g: Tensor, needs: tuple[bool, ...], linked: bool) -> Sequence[Tensor | None]:
         """The cotangents of `node`'s arguments, given its result's: None for those not in `needs`."""
+        plan, gs = node.plan, []
+        if plan.rules is not None and plan.needs is needs and not linked:  # nothing to look up by name
+            saved = node.intact()
+            for rule, at in plan.rules:
+                if len(at) == 1:
+                    gs.append(rule(g, saved[at[0]]))
+                else:
+                    gs.append(None if rule is None else rule(g, *[saved[i] for i in at]) if at else rule(g))
+            return gs
         values = node.unpack(linked)
         if self.joint:
             values["needs"] = needs
             if self.variadic:
                 values[self.variadic] = [t for key, t in values.items() if key[0] == self.variadic]
-            gs = self.pulls[0](g, values)
-            return gs if isinstance(gs, (tuple, list)) else (gs,)
-        if len(needs) == 1:  # unrolled, as in Node
-            return (self.pulls[0](g, values),)
-        if len(needs) == 2:
-            first, second = self.pulls
-            return first(g, values) if needs[0] else None, second(g, values) if needs[1] else None
-        return [pull(g, values) if need else None for pull, need in zip(self.pulls, needs, strict=True)]
-
-
-def _by_name(rule: Callable[..., Any] | None, names: tuple[str, ...]) -> Callable[[Any, dict[str, Any]], Any]:
-    if rule is None:
-        return lambda g, values: None
-    if len(names) == 0:
-        return lambda g, values: rule(g)
-    if len(names) == 1:
-        (name,) = names
-        return lambda g, values: rule(g, values[name])
-    pick = itemgetter(*names)
-    return lambda g, values: rule(g, *pick(values))
+            return self.rules[0](g, *[values[name] for name in self.asks[0]])
+        return [
+            rule(g, *[values[name] for name in asks]) if need and rule else None
+            for rule, asks, need in zip(self.rules, self.asks, needs, strict=True)
+        ]
 
 
 def op(forward: Callable[..., Array], view: bool = False) -> Any:
@@ -189,16 +208,16 @@ class Fused(Op):
 
     rules = (None,)
 
-    def plan(self, needs: tuple[bool, ...]) -> list[tuple[Any, int | None]]:
-        return [(p.name, i) for i, p in enumerate(self.parameters[: len(needs)])]
+    def plan(self, needs: tuple[bool, ...]) -> Plan:
+        names = tuple([p.name for p in self.parameters[: len(needs)]])
+        return Plan(self, needs, names, tuple(range(len(needs))), None)
 
     def pull(self, node: Node, g: Tensor, needs: tuple[bool, ...], linked: bool) -> Sequence[Tensor | None]:
-        values = node.unpack(linked)
+        saved = node.intact()
         if not linked:
             arrays = getattr(g.backend, self.name + "_vjp")(node.extra, g.data, needs)
             return [None if array is None else Value.kind(array, g.backend) for array in arrays]
-        args = [values[p.name] for p in self.parameters[: len(needs)]]
-        entries = [identity(a) if need else a for a, need in zip(args, needs, strict=True)]
+        entries = [identity(a) if need else a for a, need in zip(saved, needs, strict=True)]
         out = self.forward(*entries, **node.settings)
         wanted = [entry for entry, need in zip(entries, needs, strict=True) if need]
         gradients = iter(walk([out], [g], wanted, retain_graph=True, create_graph=True, stop=True))
