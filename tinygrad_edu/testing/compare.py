@@ -77,7 +77,7 @@ class Torch:
         return self.torch.autograd.grad(outputs, inputs, cotangents, create_graph=create_graph, allow_unused=True)
 
     def numpy(self, x: Any) -> np.ndarray:
-        return x.detach().numpy()
+        return x.numpy(force=True)
 
 
 def as_numpy(x: Any) -> np.ndarray:
