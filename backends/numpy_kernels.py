@@ -80,24 +80,22 @@ class Kernels:
     @_quietly
     def linear(self, x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, Any]:
         """One matrix product on all rows, the bias added in place."""
-        rows = x.reshape(-1, x.shape[-1])
+        rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
         out = np.matmul(rows, weight.T)
         if bias is not None:
             out += bias
-        return out.reshape(*x.shape[:-1], len(weight)), (x.shape, rows, weight)
+        return out if x.ndim == 2 else out.reshape(*x.shape[:-1], len(weight)), (x.shape, rows, weight)
 
     @_quietly
     def linear_vjp(self, saved: Any, g: Array, needs: tuple[bool, ...]) -> list[Array | None]:
         """gx = g W, gW = gᵀ x, gb = Σ g over the rows (as a product with ones, which BLAS does faster than a sum)."""
         shape, x, weight = saved
-        g = g.reshape(-1, len(weight))
-        gradients = [
-            np.matmul(g, weight).reshape(shape) if needs[0] else None,
-            np.matmul(g.T, x) if needs[1] else None,
-        ]
-        if len(needs) == 3:
-            gradients.append(np.matmul(np.ones(len(g), g.dtype), g) if needs[2] else None)
-        return gradients
+        if g.ndim != 2:
+            g = g.reshape(-1, len(weight))
+        gx = np.matmul(g, weight).reshape(shape) if needs[0] else None
+        gw = np.matmul(g.T, x) if needs[1] else None
+        gb = np.matmul(_ones(len(g), g.dtype), g) if needs[-1] else None
+        return [gx, gw, gb][: len(needs)]
 
     @_quietly
     def cross_entropy(self, logits: Array, target: Array, *, reduction: str) -> tuple[Array, Any]:
@@ -105,22 +103,22 @@ class Kernels:
         shifted = logits - _row_max(logits)
         e = np.exp(shifted)
         total = _row_sum(e)
+        rows = np.arange(len(target))
         losses = np.log(total)
-        losses -= shifted[np.arange(len(target)), target]
+        losses -= shifted[rows, target]
         if reduction == "mean":
             out = np.add.reduce(losses, out=...) / logits.dtype.type(len(target) or np.nan)
         else:
             out = losses if reduction == "none" else np.add.reduce(losses, out=...)
-        return np.asarray(out), (e, total, target, reduction)
+        return np.asarray(out), (e, total, rows, target, reduction)
 
     @_quietly
     def cross_entropy_vjp(self, saved: Any, g: Array, needs: tuple[bool, ...]) -> list[Array | None]:
         """g (softmax(x) - onehot(target))."""
-        e, total, target, reduction = saved
-        n = len(target)
-        scale = np.broadcast_to(g / (n or 1) if reduction == "mean" else g, (n,))
+        e, total, rows, target, reduction = saved
+        scale = g / (len(target) or 1) if reduction == "mean" else g  # () or (N,)
         out = e * (scale / total)[:, None]
-        out[np.arange(n), target] -= scale
+        out[rows, target] -= scale
         return [out, None]
 
     @_quietly
@@ -170,4 +168,11 @@ def _row_max(x: Array) -> Array:
 
 def _row_sum(x: Array) -> Array:
     """(N, C) -> (N,), as a product with ones: the quickest along short rows."""
-    return np.matmul(x, np.ones(x.shape[1], x.dtype))
+    return np.matmul(x, _ones(x.shape[1], x.dtype))
+
+
+@functools.lru_cache(maxsize=64)
+def _ones(n: int, dtype: np.dtype) -> Array:
+    ones = np.ones(n, dtype)
+    ones.flags.writeable = False
+    return ones

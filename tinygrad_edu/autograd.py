@@ -112,7 +112,7 @@ class Node:
     __slots__ = ("born", "extra", "parents", "plan", "saved", "settings", "shapes", "stamps")
 
     def __init__(
-        self, op: Op, args: Sequence[Value], settings: dict[str, Any], out: Value, same_shape: bool = False
+        self, op: Op, args: tuple[Value, ...], settings: dict[str, Any], out: Value, same_shape: bool = False
     ) -> None:
         self.born = next(_clock)
         self.settings = settings
@@ -131,12 +131,17 @@ class Node:
             self.plan = plan = op.plans[tuple([a.tracked for a in args])]
             self.parents = tuple([(a.node or a) if a.tracked else None for a in args])
         self.stamps: list[int] | None = None
-        self.saved: tuple[Value, ...] | None = ()
-        for i in plan.keep:
-            a = out.alias(Value.cotangent) if i is None else args[i]
-            self.saved += (a,)
+        saved, keep = args, plan.keep
+        if keep == ():
+            saved = ()
+        elif keep == (None,):
+            saved = (out.alias(Value.cotangent),)
+        elif keep is not None:
+            saved = tuple([out.alias(Value.cotangent) if i is None else args[i] for i in keep])
+        self.saved: tuple[Value, ...] | None = saved
+        for a in saved:
             if a.version is not None and a.version[0]:
-                self.stamps = _stamps(self.saved)
+                self.stamps = _stamps(saved)
 
     def intact(self) -> tuple[Value, ...]:
         """What was saved. RuntimeError if it was freed, or changed in place since."""
@@ -232,9 +237,10 @@ def walk(
     with set_grad_enabled(create_graph):
         while history:
             node = history.pop()
-            if node not in arrived:
+            cotangent = arrived.pop(node, None)
+            if cotangent is None:
                 continue
-            g = arrived.pop(node)
+            g = cotangent
             needs: tuple[bool, ...] = node.plan.needs
             if inputs is not None:
                 if node in targets:

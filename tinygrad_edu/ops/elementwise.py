@@ -191,7 +191,7 @@ log1p = unary("log1p", lambda g, x: g / (x + 1.0), "log(1 + x), elementwise, acc
 sqrt = unary("sqrt", lambda g, out: g / (out * 2.0), "The square root, elementwise: NaN below 0.")
 sin = unary("sin", lambda g, x: g * cos(x), "The sine of x in radians, elementwise.")
 cos: Any = unary("cos", lambda g, x: -g * sin(x), "The cosine of x in radians, elementwise.")
-tanh = unary("tanh", lambda g, out: g * (1.0 - out * out), "The hyperbolic tangent, elementwise.")
+tanh = unary("tanh", lambda g, out: g - g * out * out, "The hyperbolic tangent, elementwise.")
 
 
 @floating

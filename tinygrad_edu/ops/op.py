@@ -12,9 +12,10 @@ An op computes a backend array, and leaves a `Node` behind if gradients are want
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property, update_wrapper
 from inspect import signature
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu.autograd import Node, Value, mode, share_version, walk
 from tinygrad_edu.backend import Array, Backend
@@ -41,20 +42,20 @@ def check_same_backend(name: str, args: Sequence[Value]) -> Backend:
 
 
 def _own_code(function: Any, name: str) -> None:
-    """Give one of many functions with the same body a copy of the code: tracebacks then tell them apart by `name`.
-
-    And it is quicker: CPython adapts each piece of code to the types and functions that it meets.
-    """
+    """Give one of many functions with the same body a copy of the code, so that tracebacks tell them apart."""
     function.__code__ = function.__code__.replace(co_name=name, co_qualname=name)
 
 
-class Plan(NamedTuple):
+@dataclass(slots=True)
+class Plan:
     """What an op's nodes keep when the arguments in `needs` want a gradient: which, and under which names."""
 
     op: Op
     needs: tuple[bool, ...]
     names: tuple[Any, ...]  # the arguments of a `*name` parameter are called (name, position)
-    keep: tuple[int | None, ...]  # positions of arguments; None for the result
+    keep: (
+        tuple[int | None, ...] | None
+    )  # positions of arguments, None for the result; or None: the arguments as they are
     rules: tuple[tuple[Any, tuple[int, ...]], ...] | None  # where they ask for nothing else: rule, positions in `names`
 
 
@@ -141,18 +142,22 @@ class Op:
                     for rule, asks, need in zip(self.rules, self.asks, needs, strict=True)
                 ]
             )
-        return Plan(self, needs, names, tuple([i for _, i in entries]), rules)
+        keep = tuple([i for _, i in entries])
+        return Plan(self, needs, names, None if keep == tuple(range(len(needs))) else keep, rules)
 
     def pull(self, node: Node, g: Tensor, needs: tuple[bool, ...], linked: bool) -> Sequence[Tensor | None]:
         """The cotangents of `node`'s arguments, given its result's: None for those not in `needs`."""
-        plan, gs = node.plan, []
+        plan = node.plan
         if plan.rules is not None and plan.needs is needs and not linked:  # nothing to look up by name
-            saved = node.intact()
+            saved = node.intact() if node.saved != () else ()
+            gs: list[Tensor | None] = []
             for rule, at in plan.rules:
-                if len(at) == 1:
+                if rule is None:
+                    gs.append(None)
+                elif len(at) == 1:
                     gs.append(rule(g, saved[at[0]]))
                 else:
-                    gs.append(None if rule is None else rule(g, *[saved[i] for i in at]) if at else rule(g))
+                    gs.append(rule(g, *[saved[i] for i in at]) if at else rule(g))
             return gs
         values = node.unpack(linked)
         if self.joint:
@@ -210,7 +215,7 @@ class Fused(Op):
 
     def plan(self, needs: tuple[bool, ...]) -> Plan:
         names = tuple([p.name for p in self.parameters[: len(needs)]])
-        return Plan(self, needs, names, tuple(range(len(needs))), None)
+        return Plan(self, needs, names, None, None)
 
     def pull(self, node: Node, g: Tensor, needs: tuple[bool, ...], linked: bool) -> Sequence[Tensor | None]:
         saved = node.intact()
