@@ -264,8 +264,7 @@ def walk(
                     gx = gx.clone()  # neither g itself nor a view: a leaf's gradient may be changed in place
                 arrived[parent] = gx
             if not retain_graph:
-                node.saved = node.extra = None
-                node.parents = ()
+                node.saved = node.extra = None  # not the parents: a second walk must find out where it comes through
         found.update(arrived)
         if not create_graph:
             found = {key: Value.kind(g.data, g.backend) for key, g in found.items()}
