@@ -291,7 +291,7 @@ def _seed(name: str, output: Tensor, gradient: Tensor | None) -> Tensor:
         return output.detach().new_ones(output.shape)
     if gradient.shape != output.shape:
         raise ValueError(f"{name}: expected a cotangent of the result's shape {output.shape}, got {gradient.shape}")
-    return gradient
+    return gradient.clone() if output.node is None else gradient  # a leaf's gradient is its own
 
 
 def backward(output: Tensor, gradient: Tensor | None = None, *, retain_graph: bool, create_graph: bool) -> None:
