@@ -61,7 +61,7 @@ _constants: dict[Any, Value] = {}
 
 def constant(value: float, dtype: np.dtype, backend: Backend) -> Value:
     """A Python number as a 0-d Tensor. The common ones are kept, since making one costs more than most small ops."""
-    key = (value or repr(value), dtype.num, backend.name)  # 0.0 == -0.0, but they are two constants
+    key = (value or repr(value), dtype.num, backend)  # 0.0 == -0.0, but they are two constants
     found = _constants.get(key)
     if found is None:
         found = Value.kind(backend.from_numpy(np.asarray(value, dtype)), backend)
