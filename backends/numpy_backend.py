@@ -125,7 +125,7 @@ class NumpyBackend(Kernels):
         return out
 
     def flip(self, x: Array, axes: Axes) -> Array:
-        return np.flip(x, axes)
+        return np.asarray(np.flip(x, axes))
 
     def concat(self, xs: Sequence[Array], axis: int) -> Array:
         return np.concatenate(xs, axis)
@@ -146,4 +146,4 @@ class NumpyBackend(Kernels):
         return np.asarray(generator.random(shape, dtype=dtype.type))
 
     def assign(self, target: Array, value: Any) -> None:
-        quiet.run(np.copyto, target, value)
+        quiet.run(np.copyto, target, value, casting="unsafe")

@@ -184,9 +184,10 @@ class Tensor(Value):
             shape = value.data.shape
             if shape != target.shape and ops.broadcast_shapes("in place", target.shape, shape) != target.shape:
                 raise ValueError(f"in place: a value of shape {shape} does not fit into shape {target.shape}")
-            if value.data.dtype.kind == "f" != self.data.dtype.kind:
-                raise TypeError(f"in place: {value.data.dtype} values do not fit into a Tensor of {self.dtype}")
             value = value.data
+        kind = type(value).__name__ if isinstance(value, (bool, int, float)) else str(value.dtype)
+        if kind.startswith("float") and self.data.dtype.kind != "f":
+            raise TypeError(f"in place: {kind} values do not fit into a Tensor of {self.dtype}")
         self.backend.assign(target, value)
         self.changed()
         return self

@@ -71,7 +71,7 @@ def _parts(x: Any, key: Any) -> list[Any]:
             raise TypeError("x[...]: True and False alone are not taken as an index; for a mask give a bool Tensor")
         if k is None or k is Ellipsis or isinstance(k, slice):
             parts.append(k)
-        elif isinstance(k, (list, np.ndarray)) or (isinstance(k, Value) and k.data.shape):
+        elif isinstance(k, list) or (isinstance(k, np.ndarray) and k.ndim) or (isinstance(k, Value) and k.data.shape):
             k = _index_tensor(x, k)
             if k.data.dtype.kind == "b":
                 found = x.backend.nonzero(k.data)
