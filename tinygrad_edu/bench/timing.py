@@ -13,12 +13,15 @@ from tinygrad_edu.errors import unknown
 Step = Callable[[], object]
 
 
-def alternate(candidates: Mapping[str, Step], *, seconds: float = 2.0, block: float = 0.02) -> dict[str, float]:
+def alternate(
+    candidates: Mapping[str, Step], *, seconds: float = 2.0, block: float = 0.1, rest: float = 0.05
+) -> dict[str, float]:
     """The median seconds of one call of each candidate.
 
-    Each is called for `block` seconds, then the next, and so on in turn, until each has had `seconds`. Blocks rather
-    than single calls, since a library's threads go on spinning for a while after a call and would slow the next one's.
-    The garbage collector rests meanwhile, as in `timeit`.
+    Each is called for `block` seconds, then the next, and so on in turn, until each has had `seconds`. A `rest` before
+    each block lets the threads of the one before fall asleep: OpenBLAS's spin for some 25 ms after a call, and would
+    slow the others down (torch's steps took two to four times as long without it). The garbage collector rests
+    throughout, as in `timeit`.
     """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for step in candidates.values():
@@ -28,6 +31,8 @@ def alternate(candidates: Mapping[str, Step], *, seconds: float = 2.0, block: fl
     try:
         for _ in range(max(1, round(seconds / block))):
             for name, step in candidates.items():
+                time.sleep(rest)
+                step()
                 times[name] += _run(step, block)
     finally:
         gc.enable()

@@ -120,7 +120,7 @@ def align(name: str, operands: tuple[Any, ...], floating: bool) -> tuple[Value, 
     return tuple([cast(x, dtype=dtype) if isinstance(x, Value) else constant(x, dtype, backend) for x in operands])
 
 
-def elementwise(forward: Any, floating: bool = False) -> Any:
+def elementwise(forward: Any, floating: bool = False, recorded: bool = True) -> Any:
     """An `op` on one or two operands that are made to agree first; `floating` turns integers into the default float.
 
     Most of the ops that a program runs are of this kind, and on small arrays the time goes here: hence two functions
@@ -131,7 +131,7 @@ def elementwise(forward: Any, floating: bool = False) -> Any:
         if not isinstance(x, Value) or (floating and x.data.dtype.kind != "f"):
             (x,) = align(this.name, (x,), floating)
         out = Value.kind(forward(x), x.backend)
-        if x.tracked and mode.grad and this.rules:
+        if recorded and x.tracked and mode.grad:
             out.node, out.tracked = Node(this, (x,), NO_SETTINGS, out, True), True
         return out
 
@@ -148,13 +148,18 @@ def elementwise(forward: Any, floating: bool = False) -> Any:
         else:
             a, b = align(this.name, (a, b), floating)
         out = Value.kind(forward(a, b), a.backend)
-        if (a.tracked or b.tracked) and mode.grad and this.rules:
+        if recorded and (a.tracked or b.tracked) and mode.grad:
             out.node, out.tracked = Node(this, (a, b), NO_SETTINGS, out, same_shape), True
         return out
 
     call = unary if len(signature(forward).parameters) == 1 else binary
     this = Op(forward, call)
     return call
+
+
+def comparison(forward: Any) -> Any:
+    """An `elementwise` op that gives bools: there is no gradient, and nothing to record."""
+    return elementwise(forward, recorded=False)
 
 
 def floating(forward: Any) -> Any:

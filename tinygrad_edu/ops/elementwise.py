@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_edu.autograd import Value
 from tinygrad_edu.backend import Array
-from tinygrad_edu.ops.agree import align, broadcast_shapes, cast, elementwise, floating
+from tinygrad_edu.ops.agree import align, broadcast_shapes, cast, comparison, elementwise, floating
 from tinygrad_edu.ops.op import op
 
 # Arithmetic.
@@ -102,7 +102,7 @@ def minimum(a: Any, b: Any) -> Any:
 # Comparison. No gradient: the results are bool.
 
 
-@elementwise
+@comparison
 def lt(a, b) -> Array:
     """a < b, elementwise."""
     return a.backend.less(a.data, b.data)
@@ -113,13 +113,13 @@ def gt(a: Any, b: Any) -> Any:
     return lt(b, a)
 
 
-@elementwise
+@comparison
 def eq(a, b) -> Array:
     """a == b, elementwise."""
     return a.backend.equal(a.data, b.data)
 
 
-@elementwise
+@comparison
 def le(a, b) -> Array:
     """a <= b, elementwise (not `not b < a`, which NaN would make true)."""
     return a.backend.maximum(a.backend.less(a.data, b.data), a.backend.equal(a.data, b.data))
@@ -130,7 +130,7 @@ def ge(a: Any, b: Any) -> Any:
     return le(b, a)
 
 
-@elementwise
+@comparison
 def ne(a, b) -> Array:
     """a != b, elementwise."""
     return a.backend.equal(a.backend.equal(a.data, b.data), False)

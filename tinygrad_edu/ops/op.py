@@ -99,8 +99,10 @@ class Op:
 
     @cached_property
     def rules(self) -> tuple[Callable[..., Any] | None, ...]:
-        """The gradient rules; () for an op without, like a comparison: such an op is not recorded."""
+        """The gradient rules. TypeError if there are none."""
         rules = getattr(self.call, "vjp", ())
+        if rules == ():
+            raise TypeError(f"{self.name}: this op has no gradient rule; declare {self.name}.vjp beside it")
         return rules if isinstance(rules, tuple) else (rules,)
 
     @cached_property
@@ -171,7 +173,7 @@ class Op:
         ]
 
 
-def op(forward: Callable[..., Array], view: bool = False) -> Any:
+def op(forward: Callable[..., Array], view: bool = False, recorded: bool = True) -> Any:
     """Turn a function from Tensors (positional) and settings (keyword-only) to a backend array into a recorded op."""
 
     def call(*args: Value, **settings: Any) -> Tensor:
@@ -179,12 +181,17 @@ def op(forward: Callable[..., Array], view: bool = False) -> Any:
         out = Value.kind(forward(*args, **settings), backend)
         if view:
             share_version(args[0], out)
-        if mode.grad and any_tracked(args) and this.rules:
+        if recorded and mode.grad and any_tracked(args):
             out.node, out.tracked = Node(this, args, settings, out), True
         return out
 
     this = Op(forward, call)
     return call
+
+
+def unrecorded_op(forward: Callable[..., Array]) -> Any:
+    """An `op` without a gradient, such as one that gives indices."""
+    return op(forward, recorded=False)
 
 
 def view_op(forward: Callable[..., Array]) -> Any:

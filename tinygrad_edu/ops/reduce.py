@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_edu.ops.agree import cast
 from tinygrad_edu.ops.elementwise import eq, logical_and, logical_or, ne
 from tinygrad_edu.ops.index import gather
-from tinygrad_edu.ops.op import op
+from tinygrad_edu.ops.op import op, unrecorded_op
 from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, reshape
 
 Dims = int | Sequence[int] | None
@@ -91,7 +91,7 @@ def max(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     return ValuesAndIndices(values, indices)
 
 
-@op
+@unrecorded_op
 def _argmax(x, *, dim, keepdim):
     return x.backend.argmax(x.data, dim, keepdim)
 
