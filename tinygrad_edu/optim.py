@@ -125,14 +125,15 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__}: expected at least one parameter, got none")
         self.param_groups: list[ParamGroup] = []
         self.state: dict[Tensor, dict[str, Tensor]] = {}
+        self.defaults = defaults
         for group in listed if isinstance(listed[0], dict) else [{"params": listed}]:
-            self.add_param_group({**defaults, **group})
+            self.add_param_group(group)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Train further parameters; settings that are not given are as in the constructor."""
         name = type(self).__name__
         params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
-        settings = {key: value for key, value in group.items() if key != "params"}
+        settings = {key: value for key, value in {**self.defaults, **group}.items() if key != "params"}
         for key, value in settings.items():
             self._check(name, key, value)
         for p in params:
