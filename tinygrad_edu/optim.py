@@ -193,22 +193,28 @@ class Optimizer:
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, tree: Mapping[str, Any]) -> None:
-        """Go on from a `state_dict()`. ValueError if it is of other parameters or another optimizer."""
+        """Go on from a `state_dict()`, ours or torch's.
+
+        ValueError if it is of other parameters or another optimizer; nothing has been changed then.
+        """
         name, groups = type(self).__name__, tree["param_groups"]
         sizes = [len(group["params"]) for group in self.param_groups], [len(group["params"]) for group in groups]
         if sizes[0] != sizes[1]:
             raise ValueError(f"{name}: expected groups of {sizes[0]} parameters in the state, got {sizes[1]}")
         loaded = {int(i): slots for i, slots in tree["state"].items()}
+        arrays: list[tuple[Tensor, np.ndarray]] = []
         for i, (p, own) in enumerate(self.state.items()):
             slots = loaded.get(i, {})
-            if {*own} != {*slots}:
+            if {*own} != {*slots} - ({"step"} - {*own}):  # torch's RMSprop counts its steps and makes no use of it
                 raise ValueError(f"{name}: parameter {i} has state {sorted(own)}, the one loaded {sorted(slots)}")
             for slot, tensor in own.items():
                 value = slots[slot]
                 array = np.asarray(value.numpy() if hasattr(value, "numpy") else value)
                 if array.shape != tensor.shape:
                     raise ValueError(f"{name}: '{slot}' of parameter {i} has shape {tensor.shape}, got {array.shape}")
-                tensor.copy_(Tensor(p.backend.from_numpy(array), p.backend).to(tensor.dtype))
+                arrays.append((tensor, array))
+        for tensor, array in arrays:
+            tensor.copy_(Tensor(tensor.backend.from_numpy(array), tensor.backend).to(tensor.dtype))
         for group, values in zip(self.param_groups, groups, strict=True):
             for key, value in values.items():
                 if key in group and key != "params":
