@@ -94,9 +94,18 @@ maximum.vjp = (
 )
 
 
-def minimum(a: Any, b: Any) -> Any:
-    """The smaller of a and b, elementwise; NaN if either is NaN."""
-    return neg(maximum(neg(a), neg(b)))
+@elementwise
+def minimum(a, b) -> Array:
+    """The smaller of a and b, elementwise; NaN if either is NaN. At ties each gets half of the gradient, as in torch."""
+    lib, x, y = a.backend, a.data, b.data
+    x_is_nan = lib.equal(lib.equal(x, x), False)
+    return lib.where(lib.maximum(lib.less(x, y), x_is_nan), x, y)
+
+
+minimum.vjp = (
+    lambda g, a, b: where(b < a, 0.0, where(a == b, g / 2.0, g)),
+    lambda g, a, b: where(a < b, 0.0, where(a == b, g / 2.0, g)),
+)
 
 
 # Comparison. No gradient: the results are bool.
