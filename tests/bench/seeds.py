@@ -1,8 +1,8 @@
-"""Run a project once for each of several seeds, and keep mean and spread of its figures under tests/bench/results/.
+"""Run a project once for each of several seeds, and keep its figures and their means under tests/bench/results/.
 
     python tests/bench/seeds.py digits --seeds 3 -- --dataset mnist --epochs 10
 
-Every figure is the project's own `--json`. The file kept is named after the project and its flags, and holds the command.
+Every figure is the project's own `--json`. The file is named after the project and its flags, and holds the command.
 """
 
 from __future__ import annotations

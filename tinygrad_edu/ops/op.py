@@ -48,15 +48,18 @@ def _own_code(function: Any, name: str) -> None:
 
 @dataclass(slots=True)
 class Plan:
-    """What an op's nodes keep when the arguments in `needs` want a gradient: which, and under which names."""
+    """What an op's nodes keep when the arguments in `needs` want a gradient.
+
+    `keep` are the positions of arguments, None standing for the result; it is None itself for all arguments as they
+    are. `names` are what the rules call them; the arguments of a `*name` parameter are called (name, position). Where
+    no rule asks for anything else, `rules` holds each with the positions in `names` of what it asks for.
+    """
 
     op: Op
     needs: tuple[bool, ...]
-    names: tuple[Any, ...]  # the arguments of a `*name` parameter are called (name, position)
-    keep: (
-        tuple[int | None, ...] | None
-    )  # positions of arguments, None for the result; or None: the arguments as they are
-    rules: tuple[tuple[Any, tuple[int, ...]], ...] | None  # where they ask for nothing else: rule, positions in `names`
+    names: tuple[Any, ...]
+    keep: tuple[int | None, ...] | None
+    rules: tuple[tuple[Any, tuple[int, ...]], ...] | None
 
 
 class Plans(dict[Any, Plan]):
