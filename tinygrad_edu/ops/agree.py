@@ -64,7 +64,11 @@ def constant(value: float, dtype: np.dtype, backend: Backend) -> Value:
     key = (value or repr(value), dtype.num, backend)  # 0.0 == -0.0, but they are two constants
     found = _constants.get(key)
     if found is None:
-        found = Value.kind(backend.from_numpy(np.asarray(value, dtype)), backend)
+        try:
+            array = np.asarray(value, dtype)
+        except OverflowError as error:  # torch would wrap it: uint8 300 is 44, and 1 < 300 becomes 1 < 44
+            raise ValueError(f"the number {value} does not fit into a Tensor of {dtype}; convert it first") from error
+        found = Value.kind(backend.from_numpy(array), backend)
         if len(_constants) < 1000:
             _constants[key] = found
     return found
@@ -77,6 +81,15 @@ def as_operand(name: str, x: Any) -> Any:
     if isinstance(x, (bool, int, float, np.generic)) and np.asarray(x).dtype.kind in _CATEGORY:
         return np.asarray(x).item()
     raise TypeError(f"{name}: expected a Tensor or a number, got {type(x).__name__}; make a Tensor with tg.tensor(...)")
+
+
+def refuse_bool(name: str, *operands: Any) -> None:
+    """TypeError if one of the operands is bool, for ops that torch does not have for bools."""
+    for x in operands:
+        if type(x) is bool or (isinstance(x, Value) and x.data.dtype.kind == "b"):
+            raise TypeError(
+                f"{name}: not defined for bool; convert it first, x.long() or x.float() (`~x` turns a mask)"
+            )
 
 
 @op
@@ -111,6 +124,8 @@ def align(name: str, operands: tuple[Any, ...], floating: bool) -> tuple[Value, 
         if isinstance(b, Value) and type(a) in (float, int) and b.data.dtype.kind == "f":
             return constant(a, b.data.dtype, b.backend), b
     operands = tuple([as_operand(name, x) for x in operands])
+    if name == "sub":  # here, and not in its forward: True - 1.5 would be two floats by then
+        refuse_bool(name, *operands)
     tensors = [x for x in operands if isinstance(x, Value)]
     backend = check_same_backend(name, tensors) if tensors else get_backend()
     dtype = result_type(*operands)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_edu.autograd import Value
 from tinygrad_edu.backend import Array
-from tinygrad_edu.ops.agree import align, broadcast_shapes, cast, comparison, elementwise, floating
+from tinygrad_edu.ops.agree import align, broadcast_shapes, cast, comparison, elementwise, floating, refuse_bool
 from tinygrad_edu.ops.op import op
 
 # Arithmetic.
@@ -27,7 +27,7 @@ add.vjp = (lambda g: g, lambda g: g)
 def sub(a, b) -> Array:
     """a - b, elementwise. TypeError for bool, as in torch."""
     if a.data.dtype.kind == "b":
-        raise TypeError("sub: bool Tensors cannot be subtracted; use != for exclusive or, or cast to a number first")
+        refuse_bool("sub", a)
     return a.backend.sub(a.data, b.data)
 
 
@@ -54,7 +54,10 @@ div.vjp = (lambda g, b: g / b, lambda g, b, out: -g * out / b)
 
 @elementwise
 def neg(a) -> Array:
-    """-a, elementwise."""
+    """-a, elementwise; for uint8 that is 256 - a. TypeError for bool, as in torch."""
+    if a.data.dtype.kind != "f":
+        refuse_bool("neg", a)
+        return a.backend.sub(0, a.data)  # -1 is no uint8; but 0.0 - 0.0 is not -0.0
     return a.backend.mul(a.data, -1)
 
 
@@ -63,7 +66,19 @@ neg.vjp = lambda g: -g
 
 @elementwise
 def _pow(a, b) -> Array:
+    if a.data.dtype.kind != "f":
+        return _pow_integers(a, b)
     return a.backend.pow(a.data, b.data)
+
+
+def _pow_integers(a: Value, b: Value) -> Array:
+    """As torch: to a negative power, 1 and -1 have an integer as result, and all others give 0."""
+    refuse_bool("pow", a)
+    lib, x, n = a.backend, a.data, b.data
+    if n.dtype.kind == "u":
+        return lib.pow(x, n)
+    out = lib.pow(x, lib.maximum(n, lib.mul(n, -1)))
+    return lib.where(lib.less(n, 0), lib.where(lib.equal(lib.mul(x, x), 1), out, 0), out)
 
 
 _pow.vjp = (
@@ -74,10 +89,10 @@ _pow.vjp = (
 
 
 def pow(a: Any, b: Any) -> Any:
-    """a ** b, elementwise. ValueError for an integer Tensor to a negative integer power, as in torch."""
-    if type(b) in (int, float) and b == 2:
+    """a ** b, elementwise. ValueError for an integer Tensor to a negative int, TypeError for bools, as in torch."""
+    if type(b) in (int, float) and b == 2 and isinstance(a, Value) and a.data.dtype.kind == "f":
         return mul(a, a)
-    if isinstance(a, Value) and a.data.dtype.kind in "iu" and type(b) is int and b < 0:
+    if isinstance(a, Value) and a.data.dtype.kind != "f" and type(b) is int and b < 0:
         raise ValueError(f"pow: integers to a negative integer power ({b}) are not integers; cast to a float first")
     return _pow(a, b)
 
@@ -96,7 +111,7 @@ maximum.vjp = (
 
 @elementwise
 def minimum(a, b) -> Array:
-    """The smaller of a and b, elementwise; NaN if either is NaN. At ties each gets half of the gradient, as in torch."""
+    """The smaller of a and b, elementwise; NaN if either is NaN. At ties each gets half of the gradient."""
     lib, x, y = a.backend, a.data, b.data
     x_is_nan = lib.equal(lib.equal(x, x), False)
     return lib.where(lib.maximum(lib.less(x, y), x_is_nan), x, y)
@@ -215,7 +230,9 @@ sigmoid.vjp = lambda g, out: g * out * (1.0 - out)
 
 @elementwise
 def relu(x) -> Array:
-    """max(x, 0), elementwise; the gradient at 0 is 0, as in torch."""
+    """max(x, 0), elementwise; the gradient at 0 is 0, as in torch. TypeError for bool."""
+    if x.data.dtype.kind == "b":
+        refuse_bool("relu", x)
     return x.backend.maximum(x.data, 0)
 
 
@@ -224,7 +241,10 @@ relu.vjp = lambda g, out: where(out == 0.0, 0.0, g)  # so written, a NaN lets th
 
 @elementwise
 def abs(x) -> Array:
-    """|x|, elementwise; the gradient at 0 is 0."""
+    """|x|, elementwise; the gradient at 0 is 0. TypeError for bool, as in torch."""
+    if x.data.dtype.kind in "bu":
+        refuse_bool("abs", x)
+        return x.backend.maximum(x.data, 0)
     return x.backend.maximum(x.data, x.backend.mul(x.data, -1))
 
 

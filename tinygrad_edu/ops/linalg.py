@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_edu.autograd import Value
-from tinygrad_edu.ops.agree import broadcast_shapes
+from tinygrad_edu.ops.agree import broadcast_shapes, refuse_bool
 from tinygrad_edu.ops.op import fused, op
 from tinygrad_edu.ops.shape import reshape, unsqueeze
 
@@ -19,10 +19,12 @@ _matmul.vjp = (lambda g, b: _matmul(g, b.mT), lambda g, a: _matmul(a.mT, g))
 
 
 def check_same_dtype(name: str, *tensors: Value) -> None:
-    """TypeError if the Tensors are not of one dtype (matrix products do not promote, as in torch)."""
+    """TypeError if the Tensors are not of one dtype (matrix products do not promote, as in torch), or are bool."""
     dtypes = [x.data.dtype for x in tensors]
     if any(d != dtypes[0] for d in dtypes):
         raise TypeError(f"{name}: expected Tensors of one dtype, got {', '.join(map(str, dtypes))}")
+    if dtypes[0].kind == "b":
+        refuse_bool(name, *tensors)
 
 
 def matmul(a: Any, b: Any) -> Any:

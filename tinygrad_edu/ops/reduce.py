@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.ops.agree import cast
+from tinygrad_edu.ops.agree import cast, refuse_bool
 from tinygrad_edu.ops.elementwise import eq, logical_and, logical_or, ne
 from tinygrad_edu.ops.index import gather
 from tinygrad_edu.ops.op import op, unrecorded_op
@@ -29,6 +29,12 @@ def kept(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
     return tuple([1 if i in dims else n for i, n in enumerate(shape)])
 
 
+def check_float(name: str, x: Any) -> None:
+    """TypeError unless x is a float Tensor."""
+    if x.data.dtype.kind != "f":
+        raise TypeError(f"{name}: expected a float Tensor, got {x.data.dtype}; convert it first, x.float()")
+
+
 @op
 def _sum(x, *, dims, keepdim):
     return x.backend.sum(x.data, dims, keepdim)
@@ -46,8 +52,7 @@ def sum(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
 
 def mean(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     """The mean over `dim` (all dimensions by default). TypeError for integers, as in torch."""
-    if x.data.dtype.kind != "f":
-        raise TypeError(f"mean: expected a float Tensor, got {x.data.dtype}; convert it first, x.float()")
+    check_float("mean", x)
     dims = canonical_dims("mean", dim, x.ndim)
     return _sum(x, dims=dims, keepdim=keepdim) / float(math.prod([x.data.shape[d] for d in dims]))
 
@@ -84,7 +89,7 @@ def max(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The largest element; with `dim`, (values, indices) along it, the gradient going to the first of equal ones."""
     if dim is None:
         return amax(x)
-    indices = argmax(x, dim, keepdim=True)
+    indices = _positions(x, dim, keepdim=True)
     values = gather(x, dim, indices)
     if not keepdim and x.ndim:
         values, indices = values.squeeze(dim), indices.squeeze(dim)
@@ -97,13 +102,21 @@ def _argmax(x, *, dim, keepdim):
 
 
 def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The index (int64) of the largest element, the first of equal ones; of the flattened Tensor without `dim`."""
+    """The index (int64) of the largest element, the first of equal ones; of the flattened Tensor without `dim`.
+
+    TypeError for bools, as in torch.
+    """
+    refuse_bool("argmax", x)
+    return _positions(x, dim, keepdim)
+
+
+def _positions(x: Any, dim: int | None, keepdim: bool) -> Any:
     if dim is None:
         _non_empty("argmax", x, tuple(range(x.ndim)))
         found = _argmax(reshape(x, -1), dim=0, keepdim=False)
         return found.reshape((1,) * x.ndim) if keepdim else found
     if x.ndim == 0:
-        return argmax(x)
+        return _positions(x, None, keepdim)
     dim = canonical_dim("argmax", dim, x.ndim)
     _non_empty("argmax", x, (dim,))
     return _argmax(x, dim=dim, keepdim=keepdim)

@@ -12,11 +12,8 @@ from tinygrad_edu.ops.agree import DEFAULT_FLOAT, cast
 from tinygrad_edu.ops.elementwise import exp
 from tinygrad_edu.ops.index import extremes, gather
 from tinygrad_edu.ops.op import fused, op
+from tinygrad_edu.ops.reduce import check_float
 from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, permute, reshape
-
-
-def _as_float(x: Any) -> Any:
-    return x if x.data.dtype.kind == "f" else cast(x, dtype=DEFAULT_FLOAT)
 
 
 @op
@@ -55,19 +52,21 @@ def _dims(name: str, x: Any, dim: int) -> tuple[int, ...]:
 
 
 def softmax(x: Any, dim: int) -> Any:
-    """exp(x) / sum(exp(x)) along `dim`: positive, summing to 1."""
-    return _softmax(_as_float(x), dims=_dims("softmax", x, dim))
+    """exp(x) / sum(exp(x)) along `dim`: positive, summing to 1. TypeError for integers, as in torch."""
+    check_float("softmax", x)
+    return _softmax(x, dims=_dims("softmax", x, dim))
 
 
 def log_softmax(x: Any, dim: int) -> Any:
-    """log(softmax(x)) along `dim`, in nats, accurate where softmax underflows."""
-    return _log_softmax(_as_float(x), dims=_dims("log_softmax", x, dim))
+    """log(softmax(x)) along `dim`, in nats, accurate where softmax underflows. TypeError for integers, as in torch."""
+    check_float("log_softmax", x)
+    return _log_softmax(x, dims=_dims("log_softmax", x, dim))
 
 
 def logsumexp(x: Any, dim: Any, keepdim: bool = False) -> Any:
     """log(sum(exp(x))) over `dim`, one or several, without overflow."""
     dims = canonical_dims("logsumexp", dim, x.ndim)
-    out = _logsumexp(_as_float(x), dims=dims)
+    out = _logsumexp(x if x.data.dtype.kind == "f" else cast(x, dtype=DEFAULT_FLOAT), dims=dims)
     return out if keepdim else reshape(out, tuple([n for i, n in enumerate(out.shape) if i not in dims]))
 
 
