@@ -32,13 +32,13 @@ def curves(panels: Mapping[str, Mapping[str, Series]], x_label: str = "step") ->
     for ax, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for label, (steps, values) in lines.items():
             known = [(s, v) for s, v in zip(steps, values, strict=True) if v is not None]
+            at, raw = np.array(known).reshape(-1, 2).T
             if len(known) > 200:  # noisy, one value a step: show it faintly, and its running mean
-                at, raw = np.array(known).T
                 ax.plot(at, raw, color="C0", alpha=0.2, linewidth=0.7)
                 window = len(known) // 50
                 ax.plot(at[window - 1 :], np.convolve(raw, np.ones(window) / window, "valid"), label=f"{label}, mean")
             else:
-                ax.plot(*zip(*known, strict=True), marker=".", label=label)
+                ax.plot(at, raw, marker=".", label=label)
         ax.set(title=title, xlabel=x_label)
         ax.grid(alpha=0.3)
         ax.legend()
