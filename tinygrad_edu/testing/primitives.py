@@ -64,6 +64,7 @@ def _where() -> Iterator[Arguments]:
     for dtype in ALL:
         for a, b in PAIRS:
             yield _array((3, 1, 1, 1), "bool"), _array(a, dtype), _array(b, dtype, seed=1)
+        yield _array((), "bool"), _array((), dtype), _array((), dtype, seed=1)
     for dtype in FLOATS:
         condition = _array((2, 3), "bool")
         yield condition, _array((2, 3), dtype), 0.0
@@ -201,7 +202,7 @@ CALLS: dict[str, Callable[[], Iterator[Arguments]]] = {
     "matmul": _matmul,
     "reshape": _with(((2, 6), (3, 4)), ((), (1, 1)), ((1,), ()), ((0, 2), (4, 0)), ((5,), (5,))),
     "permute": _with(((2, 3, 4), (2, 0, 1)), ((2, 0), (1, 0)), ((), ()), ((3,), (0,))),
-    "expand": _with(((3, 1), (3, 4)), ((), (2, 3)), ((4,), (2, 1, 4)), ((1,), (0,)), ((2, 3), (2, 3))),
+    "expand": _with(((3, 1), (3, 4)), ((), (2, 3)), ((), ()), ((4,), (2, 1, 4)), ((1,), (0,)), ((2, 3), (2, 3))),
     "slice": _with(*[(shape, key) for shape, key, _ in _SLICES]),
     "pad": _with(*[(part, shape, key) for shape, key, part in _SLICES]),
     "flip": _with(((2, 3), (0, 1)), ((2, 3), (1,)), ((), ()), ((0, 2), (0,)), ((2, 3), ())),

@@ -48,13 +48,14 @@ def test_every_fused_op_has_cases() -> None:
 
 @pytest.mark.parametrize("name", sorted(FUSED))
 def test_kernels_come_in_pairs(tg_backend: Backend, name: str) -> None:
-    assert hasattr(tg_backend, name) == hasattr(tg_backend, f"{name}_vjp"), f"expected both {name} and {name}_vjp"
+    if getattr(tg_backend, name, None) is not None:
+        assert callable(getattr(tg_backend, f"{name}_vjp", None)), f"expected {name}_vjp beside {name}"
 
 
 @pytest.mark.parametrize("case", EACH_CASE, ids=str)
 def test_fused_op(tg_backend: Backend, case: Case) -> None:
     """Kernel and body give the same values and gradients."""
-    if not hasattr(tg_backend, case.row.name):
+    if getattr(tg_backend, case.row.name, None) is None:
         pytest.skip(f"backend {tg_backend.name!r} has no kernel for {case.row.name}: its body runs")
     bodies = without_kernels(tg_backend)
     f = case.f(tinygrad_edu)
