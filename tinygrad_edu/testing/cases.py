@@ -137,6 +137,8 @@ def _reduced(name: str, x: Any, dim: Any, keepdim: bool) -> Any:
 
 _TIED = _as_float(integers(-1, 2))
 
+_DATA: tuple[Any, ...] = (1, True, 2.5, [[1.0, 2.0]], [1, 2], [], [True], [[], []])
+
 ROWS: tuple[Row, ...] = (
     # Elementwise, one Tensor.
     *[Row(name, UNARY, elementwise=True) for name in ("exp", "expm1", "sin", "cos", "tanh", "sigmoid", "relu")],
@@ -220,7 +222,7 @@ ROWS: tuple[Row, ...] = (
     *[Row(name, tuple([Call((), a) for a in [(2, 3), ((2, 0),), ((),)]]), order=0) for name in ("ones", "zeros")],
     *[Row(name, UNARY, order=0) for name in ("ones_like", "zeros_like")],
     Row("full_like", tuple([call(s, args=(2.5,)) for s in SHAPES]), order=0),
-    Row("tensor", tuple([Call((), (x,)) for x in (1, True, 2.5, [[1.0, 2.0]], [1, 2], [], [True], [[], []])]), order=0),
+    Row("tensor", tuple([Call((), (x,)) for x in _DATA]), order=0),
     Row("from_numpy", tuple([Call((), (np.arange(6, dtype=d).reshape(2, 3),)) for d in ("f4", "i4", "u1")]), order=0),
 )
 

@@ -117,4 +117,4 @@ def test_op(tg_backend: Backend, numpy_backend: Backend, case: Case) -> None:
     for backend in (tg_backend, numpy_backend):
         with use_backend(backend.name):
             traces.append(trace(Ours(backend), f, case.inputs(backend), case.order))
-    compare(*traces, whose="the NumPy backend")
+    compare(traces[0], traces[1], "the NumPy backend")

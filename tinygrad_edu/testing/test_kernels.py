@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from tinygrad_edu.testing.variants import LAYOUTS
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-STEPS = {"sgd": optim.sgd, "rmsprop": optim.rmsprop, "adam": optim.adam}
+STEPS: dict[str, Callable[..., None]] = {"sgd": optim.sgd, "rmsprop": optim.rmsprop, "adam": optim.adam}
 EACH_CASE = [
     case for row in ROWS if row.name in FUSED for dtype in ("float32", "float64") for case in cases(row, dtype)
 ]
@@ -37,9 +37,10 @@ class WithoutKernels:
         return getattr(self.backend, name)
 
 
-@cache  # one for each backend: constants are kept by a backend's name
-def without_kernels(backend: Backend) -> Any:
-    return WithoutKernels(backend)
+@pytest.fixture(scope="session")
+def bodies(tg_backend: Backend) -> Any:
+    """The backend under test without its kernels."""
+    return WithoutKernels(tg_backend)
 
 
 def test_every_fused_op_has_cases() -> None:
@@ -53,11 +54,10 @@ def test_kernels_come_in_pairs(tg_backend: Backend, name: str) -> None:
 
 
 @pytest.mark.parametrize("case", EACH_CASE, ids=str)
-def test_fused_op(tg_backend: Backend, case: Case) -> None:
+def test_fused_op(tg_backend: Backend, bodies: Any, case: Case) -> None:
     """Kernel and body give the same values and gradients."""
     if getattr(tg_backend, case.row.name, None) is None:
         pytest.skip(f"backend {tg_backend.name!r} has no kernel for {case.row.name}: its body runs")
-    bodies = without_kernels(tg_backend)
     f = case.f(tinygrad_edu)
     with_kernel, with_body = (trace(Ours(b), f, case.inputs(b), case.order) for b in (tg_backend, bodies))
     compare(with_kernel, with_body, "the body")
