@@ -102,7 +102,7 @@ SHAPES: list[tuple[Callable[[], Any], str]] = [
     (lambda: tg.ones(2, 3).permute(0, 0), "permute: dim (0, 0) names a dimension twice"),
     (lambda: tg.ones(2, 3).permute(0), "permute: expected 2 dimensions for shape (2, 3), got (0,)"),
     (lambda: tg.ones(0).max(), "amax: dimension 0 of shape (0,) is empty: there is no largest element"),
-    (lambda: tg.ones(2, 0).max(1), "argmax: dimension 1 of shape (2, 0) is empty: there is no largest element"),
+    (lambda: tg.ones(2, 0).max(1), "max: dimension 1 of shape (2, 0) is empty: there is no largest element"),
     (lambda: tg.ones(2).T, "T: expected 2 dimensions, got shape (2,)"),
     (lambda: tg.ones(2).item(), "item: expected a Tensor with one element, got shape (2,)"),
     (lambda: tg.ones(2).copy_(tg.ones(3)), "in place: shapes (2,) and (3,) do not broadcast: dimension -1"),

@@ -18,6 +18,12 @@ def _wrap(array: np.ndarray, backend: Backend | None, requires_grad: bool) -> An
     return out.requires_grad_() if requires_grad else out
 
 
+def _size(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if any(n < 0 for n in shape):
+        raise ValueError(f"{name}: expected sizes >= 0, got {shape}")
+    return shape
+
+
 def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
     """A Tensor with a copy of `data`: a number, nested lists, a NumPy array, or a Tensor.
 
@@ -54,17 +60,17 @@ def from_numpy(array: np.ndarray) -> Any:
 def full(size: Any, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Any:
     """A Tensor of shape `size` with `fill_value` everywhere; its dtype is the number's (float: float32)."""
     dtype = dtype or (DEFAULT_FLOAT if isinstance(fill_value, float) else None)
-    return _wrap(np.full(size, fill_value, dtype), None, requires_grad)
+    return _wrap(np.full(_size("full", as_shape((size,))), fill_value, dtype), None, requires_grad)
 
 
 def zeros(*size: Any, dtype: Any = DEFAULT_FLOAT, requires_grad: bool = False) -> Any:
     """A Tensor of zeros: `zeros(2, 3)` or `zeros((2, 3))`."""
-    return _wrap(np.zeros(as_shape(size), dtype), None, requires_grad)
+    return _wrap(np.zeros(_size("zeros", as_shape(size)), dtype), None, requires_grad)
 
 
 def ones(*size: Any, dtype: Any = DEFAULT_FLOAT, requires_grad: bool = False) -> Any:
     """A Tensor of ones: `ones(2, 3)` or `ones((2, 3))`."""
-    return _wrap(np.ones(as_shape(size), dtype), None, requires_grad)
+    return _wrap(np.ones(_size("ones", as_shape(size)), dtype), None, requires_grad)
 
 
 def full_like(x: Any, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Any:
@@ -93,4 +99,4 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: An
 
 def eye(n: int, m: int | None = None, *, dtype: Any = DEFAULT_FLOAT) -> Any:
     """The (n, m) matrix with ones on its diagonal (m defaults to n)."""
-    return _wrap(np.eye(n, m, dtype=dtype), None, False)
+    return _wrap(np.eye(*_size("eye", (n, n if m is None else m)), dtype=dtype), None, False)

@@ -42,12 +42,12 @@ def extremes(x: Value) -> tuple[int, int]:
     return -1 - int(b.to_numpy(low)), int(b.to_numpy(high))
 
 
-def check_index(name: str, index: Value, size: int, dim: int) -> None:
-    """IndexError if an index lies outside -size..size-1: names it, the dimension and its size."""
+def check_index(name: str, index: Value, size: int, dim: int, least: int) -> None:
+    """IndexError if an index lies outside least..size-1: names it, the dimension and its size."""
     if 0 in index.data.shape:
         return
     low, high = extremes(index)
-    if low < -size or high >= size:
+    if low < least or high >= size:
         found = high if high >= size else low
         raise IndexError(f"{name}: index {found} is out of range for dimension {dim} of size {size}")
 
@@ -118,7 +118,7 @@ def _slices(x: Any, parts: list[Any]) -> tuple[tuple[slice, ...], tuple[int, ...
             index, mask_size = part
             if mask_size not in (None, size):
                 raise IndexError(f"x[...]: a mask of size {mask_size} does not fit dimension {dim} of size {size}")
-            check_index("x[...]", index, size, dim)
+            check_index("x[...]", index, size, dim, -size)
             slices.append(slice(0, size, 1))
             advanced.append((len(shape), index))
             shape.append(size)
@@ -167,12 +167,14 @@ def gather(x: Any, dim: int, index: Any) -> Any:
     if x.ndim == 0:
         return reshape(gather(reshape(x, 1), 0, reshape(index, 1)), ())
     dim = canonical_dim("gather", dim, x.ndim)
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"gather: expected an integer Tensor as index, got {index.dtype}")
     if index.ndim != x.ndim or any(
         i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != dim
     ):
         raise ValueError(f"gather: index of shape {index.shape} does not fit shape {x.shape} along dim {dim}")
     check_same_backend("gather", (x, index))
-    check_index("gather", index, x.shape[dim], dim)
+    check_index("gather", index, x.shape[dim], dim, 0)
     grids = []
     for d, n in enumerate(index.shape):
         positions = np.arange(n).reshape([n if i == d else 1 for i in range(x.ndim)])

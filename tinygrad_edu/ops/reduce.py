@@ -29,6 +29,11 @@ def kept(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
     return tuple([1 if i in dims else n for i, n in enumerate(shape)])
 
 
+def reduced_dims(name: str, dim: Dims, ndim: int) -> tuple[int, ...]:
+    """`dim` counted from the front; all for None, and, as torch has it, for ()."""
+    return canonical_dims(name, None if dim == () else dim, ndim)
+
+
 def check_float(name: str, x: Any) -> None:
     """TypeError unless x is a float Tensor."""
     if x.data.dtype.kind != "f":
@@ -47,13 +52,13 @@ def sum(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     """The sum over `dim` (all dimensions by default). Integers and bools are summed as int64."""
     if x.data.dtype.kind != "f":
         x = cast(x, dtype=np.int64)
-    return _sum(x, dims=canonical_dims("sum", dim, x.ndim), keepdim=keepdim)
+    return _sum(x, dims=reduced_dims("sum", dim, x.ndim), keepdim=keepdim)
 
 
 def mean(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     """The mean over `dim` (all dimensions by default). TypeError for integers, as in torch."""
     check_float("mean", x)
-    dims = canonical_dims("mean", dim, x.ndim)
+    dims = reduced_dims("mean", dim, x.ndim)
     return _sum(x, dims=dims, keepdim=keepdim) / float(math.prod([x.data.shape[d] for d in dims]))
 
 
@@ -80,7 +85,7 @@ def _non_empty(name: str, x: Any, dims: tuple[int, ...]) -> None:
 
 def amax(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     """The largest elements over `dim` (all by default); equal ones share the gradient. ValueError if there are none."""
-    dims = canonical_dims("amax", dim, x.ndim)
+    dims = reduced_dims("amax", dim, x.ndim)
     _non_empty("amax", x, dims)
     return _amax(x, dims=dims, keepdim=keepdim)
 
@@ -89,7 +94,7 @@ def max(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The largest element; with `dim`, (values, indices) along it, the gradient going to the first of equal ones."""
     if dim is None:
         return amax(x)
-    indices = _positions(x, dim, keepdim=True)
+    indices = _positions("max", x, dim, keepdim=True)
     values = gather(x, dim, indices)
     if not keepdim and x.ndim:
         values, indices = values.squeeze(dim), indices.squeeze(dim)
@@ -107,16 +112,16 @@ def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     TypeError for bools, as in torch.
     """
     refuse_bool("argmax", x)
-    return _positions(x, dim, keepdim)
+    return _positions("argmax", x, dim, keepdim)
 
 
-def _positions(x: Any, dim: int | None, keepdim: bool) -> Any:
+def _positions(name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
     if dim is None:
-        _non_empty("argmax", x, tuple(range(x.ndim)))
+        _non_empty(name, x, tuple(range(x.ndim)))
         found = _argmax(reshape(x, -1), dim=0, keepdim=False)
         return found.reshape((1,) * x.ndim) if keepdim else found
     if x.ndim == 0:
-        return _positions(x, None, keepdim)
-    dim = canonical_dim("argmax", dim, x.ndim)
-    _non_empty("argmax", x, (dim,))
+        return _positions(name, x, None, keepdim)
+    dim = canonical_dim(name, dim, x.ndim)
+    _non_empty(name, x, (dim,))
     return _argmax(x, dim=dim, keepdim=keepdim)

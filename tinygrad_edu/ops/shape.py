@@ -31,6 +31,8 @@ def canonical_dims(name: str, dims: int | Sequence[int] | None, ndim: int) -> tu
         return tuple(range(ndim))
     if isinstance(dims, int):
         dims = (dims,)
+    if not isinstance(dims, (tuple, list)):
+        raise TypeError(f"{name}: expected dim to be an int, or a tuple or list of them, got {type(dims).__name__}")
     if ndim == 0 and all(d in (0, -1) for d in dims):
         return ()  # torch lets a 0-d Tensor have a dimension 0
     found = tuple([canonical_dim(name, d, ndim) for d in dims])
@@ -127,6 +129,8 @@ def expand(x: Any, *sizes: Any) -> Any:
     shape, old = as_shape(sizes), x.data.shape
     lead = len(shape) - len(old)
     new = tuple([old[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)])
+    if any(n < 0 for n in new):
+        raise ValueError(f"expand: expected sizes >= 0, or -1 for a dimension of {old}, got {shape}")
     for i, n in enumerate(old):
         if lead < 0 or n not in (1, new[i + lead]):
             raise ValueError(f"expand: shape {old} does not broadcast to {shape}: dimension {i} has size {n}")
@@ -200,6 +204,8 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """The tensors, all of one shape, joined along a new dimension `dim`."""
+    if not tensors:
+        raise TypeError("stack: expected a non-empty sequence of Tensors")
     shapes = {x.shape for x in tensors}
     if len(shapes) > 1:
         raise ValueError(f"stack: expected Tensors of one shape, got {sorted(shapes)}")

@@ -48,6 +48,7 @@ DIMS: tuple[tuple[Shape, Any], ...] = (
     ((1,), 0),
     ((2, 1, 3), -2),
 )
+NO_DIM = call((2, 3), dim=(), keepdim=True)  # torch: all dimensions
 REDUCTIONS = tuple([call(s, dim=dim, keepdim=keepdim) for s, dim in DIMS for keepdim in (False, True)])
 EMPTY = (call((2, 0, 3), dim=1), call((0,), dim=None))
 ONE_DIM = tuple([call(s, dim=dim) for s, dim in DIMS if isinstance(dim, int)])
@@ -170,11 +171,11 @@ ROWS: tuple[Row, ...] = (
         elementwise=True,
     ),
     # Reducing.
-    Row("sum", (*REDUCTIONS, *EMPTY)),
-    Row("mean", REDUCTIONS),
+    Row("sum", (*REDUCTIONS, *EMPTY, NO_DIM)),
+    Row("mean", (*REDUCTIONS, NO_DIM)),
     Row("mean", EMPTY, label="empty", order=1),  # NaN; torch's second gradient of it is 0, ours NaN as well
     # A NaN gets the gradient of the maximum it is, as with torch's max(x); torch's amax(x) makes NaN of all gradients.
-    Row("amax", REDUCTIONS, f=lambda t, x, dim, keepdim: _reduced("amax", x, dim, keepdim), special=0),
+    Row("amax", (*REDUCTIONS, NO_DIM), f=lambda t, x, dim, keepdim: _reduced("amax", x, dim, keepdim), special=0),
     Row("max", ONE_DIM_KEPT),
     Row("max", calls([((3, 4),), ((),), ((1,),)]), label="all"),
     Row("argmax", ONE_DIM_KEPT, order=0),
