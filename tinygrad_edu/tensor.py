@@ -7,6 +7,7 @@ the Tensor is being recorded for gradients.
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,6 +130,17 @@ class Tensor(Value):
     def bool(self) -> Tensor:
         """In bool: True where not 0."""
         return self.to(np.bool_)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """A leaf with memory of its own, its gradient's too, on the same backend: for `copy.deepcopy(model)`."""
+        if self.node is not None:
+            raise RuntimeError(
+                "deepcopy: a result under gradients would leave its graph behind; use x.detach() or x.clone()"
+            )
+        memo[id(self)] = out = type(self).__new__(type(self))
+        Value.__init__(out, self.backend.cast(self.data, self.data.dtype), self.backend)
+        out.tracked, out.grad = self.tracked, copy.deepcopy(self.grad, memo)
+        return out
 
     def new_ones(self, size: tuple[int, ...]) -> Tensor:
         """Ones of shape `size`, in this Tensor's dtype and on its backend."""
