@@ -332,3 +332,14 @@ def test_a_view_sees_changes() -> None:
     x[0] = 5.0
     assert x.tolist() == [[5.0, 5.0], [0.0, 2.0]]
     assert column.tolist() == [5.0, 2.0]
+
+
+@pytest.mark.parametrize("dtype", [tg.float64, tg.int64, tg.bool_])
+def test_a_cotangent_takes_the_results_dtype(dtype: Any) -> None:  # as in torch
+    x = tg.ones(2, requires_grad=True)
+    ones = tg.ones(2, dtype=dtype)
+    (x * 2).backward(ones)
+    x.backward(ones)
+    assert x.grad is not None
+    assert (x.grad.tolist(), x.grad.dtype) == ([3.0, 3.0], tg.float32)
+    assert tg.grad(x * 2, x, ones)[0].dtype == tg.float32

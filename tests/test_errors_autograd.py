@@ -6,11 +6,19 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
 from tinygrad_edu import Tensor, optim
+from tinygrad_edu.backends.numpy_backend import NumpyBackend
+
+
+class Other(NumpyBackend):
+    """A second backend: the NumPy one under another name."""
+
+    name = "other"
 
 
 def leaf(*shape: int) -> Any:
@@ -31,6 +39,19 @@ def test_backward_wants_one_element() -> None:
         tg.grad(y, y)
     with fails(ValueError, "backward: expected a cotangent of the result's shape (2, 3), got (3,)"):
         y.backward(tg.ones(3))
+
+
+def test_a_cotangent_is_a_tensor_of_the_same_backend() -> None:
+    y = leaf(2) * 2
+    other = Tensor(np.ones(2, np.float32), Other())
+    with fails(
+        ValueError, f"backward: expected a cotangent on backend '{y.backend.name}' like the result, got 'other'"
+    ):
+        y.backward(other)
+    with fails(ValueError, "grad: expected a cotangent on backend"):
+        tg.grad(y, y, other)
+    with fails(TypeError, "backward: expected a Tensor as cotangent, got float"):
+        y.backward(1.0)  # type: ignore[arg-type]
 
 
 def test_backward_wants_a_graph() -> None:

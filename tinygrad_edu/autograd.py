@@ -289,8 +289,16 @@ def _seed(name: str, output: Tensor, gradient: Tensor | None) -> Tensor:
                 "reduce it with sum() or mean(), or pass the cotangent explicitly"
             )
         return output.detach().new_ones(output.shape)
+    if not isinstance(gradient, Value):
+        raise TypeError(f"{name}: expected a Tensor as cotangent, got {type(gradient).__name__}")
     if gradient.shape != output.shape:
         raise ValueError(f"{name}: expected a cotangent of the result's shape {output.shape}, got {gradient.shape}")
+    if gradient.backend is not output.backend:
+        raise ValueError(
+            f"{name}: expected a cotangent on backend '{output.backend.name}' like the result, "
+            f"got '{gradient.backend.name}'; move it with x.to_backend('{output.backend.name}')"
+        )
+    gradient = gradient.to(output.dtype)
     return gradient.clone() if output.node is None else gradient  # a leaf's gradient is its own
 
 
