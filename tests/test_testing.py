@@ -237,6 +237,13 @@ def test_the_suite_passes_on_the_numpy_backend(tmp_path: Path) -> None:
     assert " failed" not in done.stdout
 
 
+def test_the_suite_and_the_ops_treat_arrays_as_opaque(tmp_path: Path) -> None:
+    """On a backend whose arrays show their shape and dtype alone; float64 for half of the time."""
+    plugin = ["-p", "opaque_backend", "-o", f"pythonpath={Path(__file__).parent}"]
+    done = suite(tmp_path, "--tg-backend", "opaque", *plugin, "-k", "not float32 and not test_kernels")
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
 def test_an_unknown_backend_ends_the_suite_at_once(tmp_path: Path) -> None:
     done = suite(tmp_path, "--tg-backend", "nunpy")
     assert done.returncode == 2
