@@ -115,8 +115,11 @@ def clone(x: Any) -> Any:
     return _cast(x, dtype=x.data.dtype, source=x.data.dtype)
 
 
-def align(name: str, operands: tuple[Any, ...], floating: bool) -> tuple[Value, ...]:
-    """Operands of one dtype (a float one if `floating`), with shapes that broadcast; numbers become 0-d Tensors."""
+def align(name: str, operands: tuple[Any, ...], floating: bool, backend: Backend | None = None) -> tuple[Value, ...]:
+    """Operands of one dtype (a float one if `floating`), with shapes that broadcast; numbers become 0-d Tensors.
+
+    `backend` is for numbers alone, which have none.
+    """
     if len(operands) == 2:  # a float Tensor and a number: the common case first
         a, b = operands
         if isinstance(a, Value) and type(b) in (float, int) and a.data.dtype.kind == "f":
@@ -127,7 +130,7 @@ def align(name: str, operands: tuple[Any, ...], floating: bool) -> tuple[Value, 
     if name == "sub":  # here, and not in its forward: True - 1.5 would be two floats by then
         refuse_bool(name, *operands)
     tensors = [x for x in operands if isinstance(x, Value)]
-    backend = check_same_backend(name, tensors) if tensors else get_backend()
+    backend = check_same_backend(name, tensors) if tensors else backend or get_backend()
     dtype = result_type(*operands)
     if floating and dtype.kind != "f":
         dtype = DEFAULT_FLOAT

@@ -188,7 +188,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     if not isinstance(condition, Value) or condition.data.dtype.kind != "b":
         found = condition.data.dtype if isinstance(condition, Value) else type(condition).__name__
         raise TypeError(f"where: expected a bool Tensor as condition, got {found}")
-    a, b = align("where", (a, b), floating=False)
+    a, b = align("where", (a, b), floating=False, backend=condition.backend)
     broadcast_shapes("where", condition.data.shape, a.data.shape, b.data.shape)
     return _where(condition, a, b)
 
