@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_edu.autograd import Value
+from tinygrad_edu.backend import Array
 from tinygrad_edu.ops.agree import DEFAULT_FLOAT, cast
 from tinygrad_edu.ops.elementwise import exp
 from tinygrad_edu.ops.index import extremes, gather
@@ -16,10 +18,16 @@ from tinygrad_edu.ops.reduce import check_float
 from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, permute, reshape
 
 
+def _top(x: Value, dims: tuple[int, ...]) -> Array:
+    """The largest elements over `dims`, which stay, with size 1; 0 where there are no elements."""
+    b = x.backend
+    return (b.sum if 0 in x.data.shape else b.max)(x.data, dims, True)
+
+
 @op
 def _softmax(x, *, dims):
     b = x.backend
-    e = b.exp(b.sub(x.data, b.max(x.data, dims, True)))
+    e = b.exp(b.sub(x.data, _top(x, dims)))
     return b.div(e, b.sum(e, dims, True))
 
 
@@ -29,7 +37,7 @@ _softmax.vjp = lambda g, out, dims: (g - (g * out).sum(dims, keepdim=True)) * ou
 @op
 def _log_softmax(x, *, dims):
     b = x.backend
-    shifted = b.sub(x.data, b.max(x.data, dims, True))
+    shifted = b.sub(x.data, _top(x, dims))
     return b.sub(shifted, b.log(b.sum(b.exp(shifted), dims, True)))
 
 
@@ -39,7 +47,7 @@ _log_softmax.vjp = lambda g, out, dims: g - exp(out) * g.sum(dims, keepdim=True)
 @op
 def _logsumexp(x, *, dims):
     b = x.backend
-    top = b.max(x.data, dims, True)
+    top = _top(x, dims)
     top = b.where(b.equal(b.sub(top, top), 0.0), top, 0.0)  # an infinite one would give inf - inf
     return b.add(b.log(b.sum(b.exp(b.sub(x.data, top)), dims, True)), top)
 

@@ -51,6 +51,7 @@ DIMS: tuple[tuple[Shape, Any], ...] = (
 NO_DIM = call((2, 3), dim=(), keepdim=True)  # torch: all dimensions
 REDUCTIONS = tuple([call(s, dim=dim, keepdim=keepdim) for s, dim in DIMS for keepdim in (False, True)])
 EMPTY = (call((2, 0, 3), dim=1), call((0,), dim=None))
+EMPTY_DIM = (call((2, 0, 3), dim=1), call((0,), dim=0))
 ONE_DIM = tuple([call(s, dim=dim) for s, dim in DIMS if isinstance(dim, int)])
 ONE_DIM_KEPT = tuple([c for c in REDUCTIONS if isinstance(dict(c.settings)["dim"], int)])
 MATRICES: tuple[tuple[Shape, Shape], ...] = (
@@ -183,9 +184,9 @@ ROWS: tuple[Row, ...] = (
     # Products, and what is made of them.
     Row("matmul", calls(MATRICES)),
     Row("linear", LINEAR),
-    Row("softmax", ONE_DIM),
-    Row("log_softmax", ONE_DIM),
-    Row("logsumexp", tuple([c for c in REDUCTIONS if dict(c.settings)["dim"] is not None])),
+    Row("softmax", (*ONE_DIM, *EMPTY_DIM)),
+    Row("log_softmax", (*ONE_DIM, *EMPTY_DIM)),
+    Row("logsumexp", (*[c for c in REDUCTIONS if dict(c.settings)["dim"] is not None], *EMPTY_DIM)),
     Row("cross_entropy", CROSS_ENTROPY, (REAL, integers(0, 3))),
     # Shape.
     _joined("cat"),
