@@ -38,7 +38,8 @@ _put_add.vjp = lambda g, index: (_take(g, *index), *[None] * len(index))
 def extremes(x: Value) -> tuple[int, int]:
     """The smallest and the largest of the integers in x, which must not be empty."""
     b, dims = x.backend, tuple(range(len(x.data.shape)))
-    low, high = b.max(b.sub(-1, x.data), dims, False), b.max(x.data, dims, False)  # -1 - x cannot overflow
+    data = x.data if x.data.dtype.kind == "i" else b.cast(x.data, np.dtype(np.int64))
+    low, high = b.max(b.sub(-1, data), dims, False), b.max(data, dims, False)  # -1 - x cannot overflow
     return -1 - int(b.to_numpy(low)), int(b.to_numpy(high))
 
 

@@ -188,6 +188,7 @@ ROWS: tuple[Row, ...] = (
     Row("log_softmax", (*ONE_DIM, *EMPTY_DIM)),
     Row("logsumexp", (*[c for c in REDUCTIONS if dict(c.settings)["dim"] is not None], *EMPTY_DIM)),
     Row("cross_entropy", CROSS_ENTROPY, (REAL, integers(0, 3))),
+    Row("cross_entropy", calls([((4, 3), (4,))]), (REAL, integers(0, 3, np.uint8)), label="uint8"),
     # Shape.
     _joined("cat"),
     _joined("stack"),

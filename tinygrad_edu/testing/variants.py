@@ -41,9 +41,9 @@ def uniform(low: float, high: float) -> Domain:
     return lambda rng, shape, dtype: np.asarray(rng.uniform(low, high, shape), dtype)
 
 
-def integers(low: int, high: int) -> Domain:
+def integers(low: int, high: int, kind: Any = np.int64) -> Domain:
     """int64, from `low` to before `high`, whatever dtype the others have; repeated where there are more of them."""
-    return lambda rng, shape, dtype: np.asarray(rng.integers(low, high, shape), np.int64)
+    return lambda rng, shape, dtype: np.asarray(rng.integers(low, high, shape), kind)
 
 
 def booleans(rng: np.random.Generator, shape: Shape, dtype: Any) -> np.ndarray:
