@@ -11,7 +11,7 @@ import pytest
 
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
-from tinygrad_edu import Tensor
+from tinygrad_edu import Tensor, nn
 from tinygrad_edu.backends.numpy_backend import NumpyBackend
 
 
@@ -150,6 +150,8 @@ DTYPES: list[tuple[Callable[[], Any], str]] = [
     (lambda: [1, 2][tg.tensor(1.0)], "index: expected an integer Tensor, got float32"),
     (lambda: tg.ones(2).sum(dim=True), "sum: expected dim to be an int, got bool"),
     (lambda: tg.ones(2) @ 2.0, "matmul: expected Tensors, got float"),
+    (lambda: tg.rand(2, dtype=tg.int64), "random: expected dtype float32 or float64, got int64"),
+    (lambda: F.dropout(tg.tensor([1, 2])), "random: expected dtype float32 or float64, got int64"),
     (lambda: tg.cat([]), "cat: expected a non-empty sequence of Tensors"),
 ]
 
@@ -186,6 +188,22 @@ def test_ragged_lists() -> None:
 def test_numpy_arrays_are_no_operands(operate: Callable[[Any, Any], Any]) -> None:
     with fails(TypeError, "expected a Tensor or a number, got ndarray; make a Tensor with tg.tensor(...)"):
         operate(tg.ones(2), np.ones(2))
+
+
+def test_numpy_arrays_and_lists_are_no_input() -> None:
+    array = np.ones((2, 3), np.float32)
+    message = "expected Tensors, got ndarray; make a Tensor with tg.tensor(...)"
+    for name, mistake in {
+        "linear": lambda: nn.Linear(3, 2)(array),
+        "reshape": lambda: nn.Flatten()(array),
+        "cross_entropy": lambda: F.cross_entropy(tg.ones(2, 3), np.zeros(2, np.int64)),
+    }.items():
+        with fails(TypeError, f"{name}: {message}"):
+            mistake()
+    with fails(TypeError, "cross_entropy: expected Tensors, got list"):
+        F.cross_entropy(tg.ones(2, 3), [0, 1])
+    with fails(TypeError, "linear: expected Tensors, got list"):
+        F.linear([[1.0]], tg.ones(1, 1))
 
 
 def test_anything_else_is_no_operand() -> None:

@@ -30,15 +30,21 @@ def any_tracked(args: Sequence[Value]) -> bool:
 
 
 def check_same_backend(name: str, args: Sequence[Value]) -> Backend:
-    """The backend that all arguments are on. ValueError names two that differ."""
-    backend = args[0].backend
-    for a in args:
-        if a.backend is not backend:
+    """The backend that all arguments are on. TypeError for what is no Tensor; ValueError names two that differ."""
+    try:
+        backends = [a.backend for a in args]
+    except AttributeError:
+        odd = next(a for a in args if not isinstance(a, Value))
+        message = f"{name}: expected Tensors, got {type(odd).__name__}; make a Tensor with tg.tensor(...)"
+        raise TypeError(message) from None
+    first = backends[0]
+    for backend in backends:
+        if backend is not first:
             raise ValueError(
-                f"{name}: expected Tensors of one backend, got '{backend.name}' and '{a.backend.name}'; "
-                f"move one with x.to_backend('{backend.name}')"
+                f"{name}: expected Tensors of one backend, got '{first.name}' and '{backend.name}'; "
+                f"move one with x.to_backend('{first.name}')"
             )
-    return backend
+    return first
 
 
 def _own_code(function: Any, name: str) -> None:
@@ -180,7 +186,7 @@ def op(forward: Callable[..., Array], view: bool = False, recorded: bool = True)
     """Turn a function from Tensors (positional) and settings (keyword-only) to a backend array into a recorded op."""
 
     def call(*args: Value, **settings: Any) -> Tensor:
-        backend = args[0].backend if len(args) == 1 else check_same_backend(this.name, args)
+        backend = check_same_backend(this.name, args)
         out = Value.kind(forward(*args, **settings), backend)
         if view:
             share_version(args[0], out)

@@ -13,7 +13,7 @@ from tinygrad_edu.backend import Array
 from tinygrad_edu.ops.agree import DEFAULT_FLOAT, cast
 from tinygrad_edu.ops.elementwise import exp
 from tinygrad_edu.ops.index import extremes, gather
-from tinygrad_edu.ops.op import fused, op
+from tinygrad_edu.ops.op import check_same_backend, fused, op
 from tinygrad_edu.ops.reduce import check_float
 from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, permute, reshape
 
@@ -108,6 +108,7 @@ def cross_entropy(input: Any, target: Any, *, reduction: str = "mean") -> Any:
     `input` are logits, `target` the classes' indices. `reduction`: 'mean' over all targets, 'sum', or 'none', which
     gives the target's shape. ValueError for shapes that do not fit, IndexError for a class that does not exist.
     """
+    check_same_backend("cross_entropy", (input, target))
     shape = input.data.shape
     if shape and (shape[:1] if len(shape) > 1 else ()) + shape[2:] != target.data.shape:
         expected = "(N, C) and (N,)" if len(shape) < 3 else "(N, C, d...) and (N, d...)"
