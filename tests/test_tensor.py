@@ -343,6 +343,17 @@ def test_view_is_reshape() -> None:
     assert x.view(2, -1).tolist() == x.reshape((2, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
+def test_numpy_integers_are_sizes_and_dimensions() -> None:
+    two, one = np.int64(2), np.int64(1)
+    x = tg.arange(4)
+    assert x.reshape(two, -1).tolist() == [[0, 1], [2, 3]]
+    assert x.reshape(np.prod([2, 2])).shape == tg.zeros(two * 2).shape == tg.rand(two + 2).shape == (4,)
+    assert x.reshape(2, 2).sum(one).tolist() == [1, 5]
+    assert x.reshape(2, 2).max(one).values.tolist() == [1, 3]
+    assert (x[two].item(), x[one:].tolist()) == (2, [1, 2, 3])
+    assert tg.Generator(two).get_state() == {"seed": 2, "draws": 0}
+
+
 def test_nothing_can_be_hung_on_a_tensor() -> None:
     with pytest.raises(AttributeError):
         tg.ones(1).requires_gard = True  # a typing mistake must not pass in silence

@@ -33,7 +33,7 @@ class Generator:
     def set_state(self, state: dict[str, int]) -> Generator:
         """Go on from where `get_state` was called."""
         words = [state["seed"], state["draws"]]
-        if not all(isinstance(n, int) and 0 <= n < 2**64 for n in words):
+        if not all(isinstance(n, (int, np.integer)) and 0 <= n < 2**64 for n in words):
             raise ValueError(f"random: expected a seed and a count of draws from 0 to 2**64 - 1, got {words}")
         self.backend: Backend | None = None
         self.key: Array = np.array(words, np.uint64)
@@ -45,7 +45,9 @@ class Generator:
         return {"seed": int(words[0]), "draws": int(words[1])}
 
     def uniform(self, shape: tuple[int, ...], dtype: Any, backend: Backend) -> Array:
-        """One draw: an array of `shape`, uniform in [0, 1)."""
+        """One draw: an array of `shape`, uniform in [0, 1). TypeError unless `dtype` is a float."""
+        if np.dtype(dtype).kind != "f":
+            raise TypeError(f"random: expected dtype float32 or float64, got {np.dtype(dtype)}")
         if self.backend is not backend:
             words = self.key if self.backend is None else self.backend.to_numpy(self.key)
             self.backend, self.key = backend, backend.from_numpy(words.copy())

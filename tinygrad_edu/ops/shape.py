@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tinygrad_edu.autograd import Value
 from tinygrad_edu.ops.agree import align
 from tinygrad_edu.ops.op import op, view_op
@@ -18,18 +20,18 @@ Shape = tuple[int, ...]
 
 def canonical_dim(name: str, dim: int, ndim: int) -> int:
     """`dim` counted from the front. IndexError names the range."""
-    if not isinstance(dim, int) or isinstance(dim, bool):
+    if not isinstance(dim, (int, np.integer)) or isinstance(dim, bool):
         raise TypeError(f"{name}: expected dim to be an int, got {type(dim).__name__}")
     if not -ndim <= dim < ndim:
         raise IndexError(f"{name}: dim {dim} is out of range for {ndim} dimensions (expected {-ndim} to {ndim - 1})")
-    return dim % ndim
+    return int(dim % ndim)
 
 
 def canonical_dims(name: str, dims: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
     """`dims` (one, several, or None for all) counted from the front, each once."""
     if dims is None:
         return tuple(range(ndim))
-    if isinstance(dims, int):
+    if isinstance(dims, (int, np.integer)):
         dims = (dims,)
     if not isinstance(dims, (tuple, list)):
         raise TypeError(f"{name}: expected dim to be an int, or a tuple or list of them, got {type(dims).__name__}")
@@ -43,7 +45,7 @@ def canonical_dims(name: str, dims: int | Sequence[int] | None, ndim: int) -> tu
 
 def as_shape(sizes: tuple[Any, ...]) -> Shape:
     """A shape given as separate ints or as one sequence: `f(2, 3)` or `f((2, 3))`."""
-    return tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+    return tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer)) else sizes
 
 
 @view_op
