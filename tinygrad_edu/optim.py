@@ -203,7 +203,7 @@ class Optimizer:
             raise ValueError(f"{name}: expected groups of {sizes[0]} parameters in the state, got {sizes[1]}")
         loaded = {int(i): slots for i, slots in tree["state"].items()}
         arrays: list[tuple[Tensor, np.ndarray]] = []
-        for i, (p, own) in enumerate(self.state.items()):
+        for i, own in enumerate(self.state.values()):
             slots = loaded.get(i, {})
             if {*own} != {*slots} - ({"step"} - {*own}):  # torch's RMSprop counts its steps and makes no use of it
                 raise ValueError(f"{name}: parameter {i} has state {sorted(own)}, the one loaded {sorted(slots)}")

@@ -31,7 +31,7 @@ def kept(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
 
 def reduced_dims(name: str, dim: Dims, ndim: int) -> tuple[int, ...]:
     """`dim` counted from the front; all for None, and, as torch has it, for ()."""
-    return canonical_dims(name, None if dim == () else dim, ndim)
+    return canonical_dims(name, None if isinstance(dim, (tuple, list)) and not dim else dim, ndim)
 
 
 def check_float(name: str, x: Any) -> None:
