@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,25 @@ def fails(backend: Any, primitive: str, call: Any) -> bool:
     except AssertionError:
         return True
     return False
+
+
+@pytest.mark.parametrize(
+    ("primitive", "sloppy"),
+    [
+        ("expm1", lambda x: np.exp(x) - 1),
+        ("log1p", lambda x: np.log(1 + x)),
+        ("tanh", lambda x: 1 - 2 / (np.exp(2 * x) + 1)),
+        ("equal", lambda x, y: np.isclose(x, y, rtol=1e-6, atol=0.0)),
+        ("less", lambda x, y: x < y * (1 - np.sign(y) * 1e-6)),
+    ],
+)
+def test_a_loss_of_digits_is_caught(primitive: str, sloppy: Callable[..., Any]) -> None:
+    backend: Any = NumpyBackend()
+    setattr(backend, primitive, lambda *args: np.asarray(sloppy(*args)))
+    for dtype in ("float32", "float64"):
+        calls = [c for c in CALLS[primitive]() if all(getattr(x, "dtype", None) == dtype for x in c)]
+        with np.errstate(all="ignore"):
+            assert any(fails(backend, primitive, call) for call in calls), dtype
 
 
 def test_a_primitive_that_changes_its_argument_is_caught() -> None:
