@@ -270,6 +270,9 @@ MISTAKES: list[tuple[type[Exception], Callable[[], Any], str]] = [
         "Adam: expected two betas from 0 to below 1, got (0.9, 1",
     ),
     (ValueError, lambda: optim.Adam([p()], betas=(0.9,)), "Adam: expected two betas from 0 to below 1, got (0.9,)"),  # type: ignore[arg-type]
+    (ValueError, lambda: optim.Adam([p()], betas=0.9), "Adam: expected two betas from 0 to below 1, got 0.9"),  # type: ignore[arg-type]
+    (ValueError, lambda: optim.SGD([{"params": []}]), "SGD: expected 'params' of a group to be at least one Tensor"),
+    (ValueError, lambda: optim.SGD([{"parms": p()}]), "SGD: expected 'params' of a group to be at least one Tensor"),
     (ValueError, lambda: optim.SGD([p()], nesterov=True), "SGD: nesterov=True needs a momentum > 0"),
     (ValueError, lambda: optim.SGD([q := p(), q]), "SGD: a parameter of shape (2,) was given twice"),
     (ValueError, lambda: optim.SGD([{"params": p(), "lr": -1.0}]), "SGD: expected lr to be a finite number >= 0"),

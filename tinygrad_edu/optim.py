@@ -132,7 +132,12 @@ class Optimizer:
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Train further parameters; settings that are not given are as in the constructor."""
         name = type(self).__name__
-        params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        given = group.get("params", ())
+        params = [given] if isinstance(given, Tensor) else list(given)
+        if not params:
+            raise ValueError(
+                f"{name}: expected 'params' of a group to be at least one Tensor, got none; it has {sorted(group)}"
+            )
         settings = {key: value for key, value in {**self.defaults, **group}.items() if key != "params"}
         for key, value in settings.items():
             self._check(name, key, value)
@@ -152,7 +157,7 @@ class Optimizer:
     @staticmethod
     def _check(name: str, key: str, value: Any) -> None:
         if key == "betas":
-            if len(value) != 2 or not all(0.0 <= beta < 1.0 for beta in value):
+            if not isinstance(value, (tuple, list)) or len(value) != 2 or not all(0.0 <= beta < 1.0 for beta in value):
                 raise ValueError(f"{name}: expected two betas from 0 to below 1, got {value}")
         elif not isinstance(value, (bool, int, float)) or not 0.0 <= value < math.inf:
             raise ValueError(f"{name}: expected {key} to be a finite number >= 0, got {value!r}")
