@@ -97,6 +97,7 @@ class Value:
 
 _clock = itertools.count()
 NO_SETTINGS: dict[str, Any] = {}
+NOTHING: tuple[Value, ...] = ()
 
 
 class Node:
@@ -132,12 +133,13 @@ class Node:
             self.parents = tuple([(a.node or a) if a.tracked else None for a in args])
         self.stamps: list[int] | None = None
         saved, keep = args, plan.keep
-        if keep == ():
-            saved = ()
-        elif keep == (None,):
-            saved = (out.alias(Value.cotangent),)
-        elif keep is not None:
-            saved = tuple([out.alias(Value.cotangent) if i is None else args[i] for i in keep])
+        if keep is not None:
+            if not keep:
+                saved = NOTHING
+            elif keep[0] is None:  # the result alone
+                saved = (out.alias(Value.cotangent),)
+            else:
+                saved = tuple([out.alias(Value.cotangent) if i is None else args[i] for i in keep])
         self.saved: tuple[Value, ...] | None = saved
         for a in saved:
             if a.version is not None and a.version[0]:

@@ -18,6 +18,7 @@ from tinygrad_edu.backend import Backend, get_backend
 from tinygrad_edu.ops.op import Op, check_same_backend, op
 
 DEFAULT_FLOAT = np.dtype(np.float32)
+ALL, NUMBERS, FLOATS = "biuf", "iuf", "f"  # kinds of dtypes, by NumPy's letters, that an op takes
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
 _NUMBER_DTYPE = {bool: np.dtype(np.bool_), int: np.dtype(np.int64), float: DEFAULT_FLOAT}
 
@@ -115,10 +116,11 @@ def clone(x: Any) -> Any:
     return _cast(x, dtype=x.data.dtype, source=x.data.dtype)
 
 
-def align(name: str, operands: tuple[Any, ...], floating: bool, backend: Backend | None = None) -> tuple[Value, ...]:
-    """Operands of one dtype (a float one if `floating`), with shapes that broadcast; numbers become 0-d Tensors.
+def align(name: str, operands: tuple[Any, ...], kinds: str, backend: Backend | None = None) -> tuple[Value, ...]:
+    """Operands of one dtype, of a kind in `kinds`, with shapes that broadcast; numbers become 0-d Tensors.
 
-    `backend` is for numbers alone, which have none.
+    For ops on floats (`kinds` "f") integers and bools become the default float; others refuse bools or take them.
+    `backend` is where numbers alone go.
     """
     if len(operands) == 2:  # a float Tensor and a number: the common case first
         a, b = operands
@@ -127,44 +129,44 @@ def align(name: str, operands: tuple[Any, ...], floating: bool, backend: Backend
         if isinstance(b, Value) and type(a) in (float, int) and b.data.dtype.kind == "f":
             return constant(a, b.data.dtype, b.backend), b
     operands = tuple([as_operand(name, x) for x in operands])
-    if name == "sub":  # here, and not in its forward: True - 1.5 would be two floats by then
+    if kinds == NUMBERS:
         refuse_bool(name, *operands)
     tensors = [x for x in operands if isinstance(x, Value)]
     backend = check_same_backend(name, tensors) if tensors else backend or get_backend()
     dtype = result_type(*operands)
-    if floating and dtype.kind != "f":
+    if kinds == FLOATS and dtype.kind != "f":
         dtype = DEFAULT_FLOAT
     broadcast_shapes(name, *[x.data.shape for x in tensors])
     return tuple([cast(x, dtype=dtype) if isinstance(x, Value) else constant(x, dtype, backend) for x in operands])
 
 
-def elementwise(forward: Any, floating: bool = False, recorded: bool = True) -> Any:
-    """An `op` on one or two operands that are made to agree first; `floating` turns integers into the default float.
+def elementwise(forward: Any, kinds: str = ALL, recorded: bool = True) -> Any:
+    """An `op` on one or two operands of any dtype, or of those in `kinds`, that are made to agree first.
 
     Most of the ops that a program runs are of this kind, and on small arrays the time goes here: hence two functions
-    instead of one with a loop.
+    instead of one with a loop, and the common case tried before `align` is called.
     """
 
     def unary(x: Any) -> Any:
-        if not isinstance(x, Value) or (floating and x.data.dtype.kind != "f"):
-            (x,) = align(this.name, (x,), floating)
+        if not isinstance(x, Value) or x.data.dtype.kind not in kinds:
+            (x,) = align(this.name, (x,), kinds)
         out = Value.kind(forward(x), x.backend)
         if recorded and x.tracked and mode.grad:
             out.node, out.tracked = Node(this, (x,), NO_SETTINGS, out, True), True
         return out
 
     def binary(a: Any, b: Any) -> Any:
-        same_shape = False
-        if isinstance(a, Value) and isinstance(b, Value) and a.backend is b.backend:
-            x, y = a.data, b.data
-            if x.dtype is not y.dtype or (floating and x.dtype.kind != "f"):
-                a, b = align(this.name, (a, b), floating)
-            elif not (same_shape := x.shape == y.shape):
-                broadcast_shapes(this.name, x.shape, y.shape)
-        elif type(b) is float and isinstance(a, Value) and a.data.dtype.kind == "f":
-            b = constant(b, a.data.dtype, a.backend)
-        else:
-            a, b = align(this.name, (a, b), floating)
+        same_shape = aligned = False
+        if type(b) is not float:
+            try:  # isinstance() would cost more
+                x, y = a.data, b.data
+                aligned = x.dtype is y.dtype and a.backend is b.backend and x.dtype.kind in kinds
+            except AttributeError:  # a number, or no operand at all
+                aligned = False
+        if not aligned:
+            a, b = align(this.name, (a, b), kinds)
+        elif not (same_shape := x.shape == y.shape):
+            broadcast_shapes(this.name, x.shape, y.shape)
         out = Value.kind(forward(a, b), a.backend)
         if recorded and (a.tracked or b.tracked) and mode.grad:
             out.node, out.tracked = Node(this, (a, b), NO_SETTINGS, out, same_shape), True
@@ -180,6 +182,11 @@ def comparison(forward: Any) -> Any:
     return elementwise(forward, recorded=False)
 
 
+def numeric(forward: Any) -> Any:
+    """An `elementwise` op on numbers: bools are refused, as torch refuses them."""
+    return elementwise(forward, NUMBERS)
+
+
 def floating(forward: Any) -> Any:
     """An `elementwise` op on floats: integer and bool operands are turned into the default float first."""
-    return elementwise(forward, floating=True)
+    return elementwise(forward, FLOATS)

@@ -8,7 +8,18 @@ import numpy as np
 
 from tinygrad_edu.autograd import Value
 from tinygrad_edu.backend import Array
-from tinygrad_edu.ops.agree import align, broadcast_shapes, cast, comparison, elementwise, floating, refuse_bool
+from tinygrad_edu.ops.agree import (
+    ALL,
+    align,
+    broadcast_shapes,
+    cast,
+    comparison,
+    constant,
+    elementwise,
+    floating,
+    numeric,
+    refuse_bool,
+)
 from tinygrad_edu.ops.op import op
 
 # Arithmetic.
@@ -23,11 +34,9 @@ def add(a, b) -> Array:
 add.vjp = (lambda g: g, lambda g: g)
 
 
-@elementwise
+@numeric
 def sub(a, b) -> Array:
     """a - b, elementwise. TypeError for bool, as in torch."""
-    if a.data.dtype.kind == "b":
-        refuse_bool("sub", a)
     return a.backend.sub(a.data, b.data)
 
 
@@ -52,13 +61,12 @@ def div(a, b) -> Array:
 div.vjp = (lambda g, b: g / b, lambda g, b, out: -g * out / b)
 
 
-@elementwise
+@numeric
 def neg(a) -> Array:
     """-a, elementwise; for uint8 that is 256 - a. TypeError for bool, as in torch."""
     if a.data.dtype.kind != "f":
-        refuse_bool("neg", a)
         return a.backend.sub(0, a.data)  # -1 is no uint8; but 0.0 - 0.0 is not -0.0
-    return a.backend.mul(a.data, -1)
+    return a.backend.mul(a.data, constant(-1.0, a.data.dtype, a.backend).data)
 
 
 neg.vjp = lambda g: -g
@@ -188,7 +196,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     if not isinstance(condition, Value) or condition.data.dtype.kind != "b":
         found = condition.data.dtype if isinstance(condition, Value) else type(condition).__name__
         raise TypeError(f"where: expected a bool Tensor as condition, got {found}")
-    a, b = align("where", (a, b), floating=False, backend=condition.backend)
+    a, b = align("where", (a, b), ALL, backend=condition.backend)
     broadcast_shapes("where", condition.data.shape, a.data.shape, b.data.shape)
     return _where(condition, a, b)
 
@@ -228,22 +236,19 @@ def sigmoid(x) -> Array:
 sigmoid.vjp = lambda g, out: g * out * (1.0 - out)
 
 
-@elementwise
+@numeric
 def relu(x) -> Array:
     """max(x, 0), elementwise; the gradient at 0 is 0, as in torch. TypeError for bool."""
-    if x.data.dtype.kind == "b":
-        refuse_bool("relu", x)
     return x.backend.maximum(x.data, 0)
 
 
 relu.vjp = lambda g, out: where(out == 0.0, 0.0, g)  # so written, a NaN lets the gradient through, as torch does
 
 
-@elementwise
+@numeric
 def abs(x) -> Array:
     """|x|, elementwise; the gradient at 0 is 0. TypeError for bool, as in torch."""
-    if x.data.dtype.kind in "bu":
-        refuse_bool("abs", x)
+    if x.data.dtype.kind == "u":
         return x.backend.maximum(x.data, 0)
     return x.backend.maximum(x.data, x.backend.mul(x.data, -1))
 

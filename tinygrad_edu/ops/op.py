@@ -17,7 +17,7 @@ from functools import cached_property, update_wrapper
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu.autograd import Node, Value, mode, share_version, walk
+from tinygrad_edu.autograd import NOTHING, Node, Value, mode, share_version, walk
 from tinygrad_edu.backend import Array, Backend
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Op:
         self.plans = Plans(self)
 
     @cached_property
-    def rules(self) -> tuple[Callable[..., Any] | None, ...]:
+    def rules(self) -> tuple[Any, ...]:
         """The gradient rules. TypeError if there are none."""
         rules = getattr(self.call, "vjp", ())
         if rules == ():
@@ -160,7 +160,7 @@ class Op:
         """The cotangents of `node`'s arguments, given its result's: None for those not in `needs`."""
         plan = node.plan
         if plan.rules is not None and plan.needs is needs and not linked:  # nothing to look up by name
-            saved = node.intact() if node.saved != () else ()
+            saved = NOTHING if node.saved is NOTHING else node.intact()
             gs: list[Tensor | None] = []
             for rule, at in plan.rules:
                 if rule is None:
@@ -238,7 +238,7 @@ class Fused(Op):
         if not linked:
             arrays = getattr(g.backend, self.name + "_vjp")(node.extra, g.data, needs)
             return [None if array is None else Value.kind(array, g.backend) for array in arrays]
-        entries = [identity(a) if need else a for a, need in zip(saved, needs, strict=True)]
+        entries: list[Any] = [identity(a) if need else a for a, need in zip(saved, needs, strict=True)]
         out = self.forward(*entries, **node.settings)
         wanted = [entry for entry, need in zip(entries, needs, strict=True) if need]
         gradients = iter(walk([out], [g], wanted, retain_graph=True, create_graph=True, stop=True))

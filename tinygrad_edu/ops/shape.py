@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.autograd import Value
-from tinygrad_edu.ops.agree import align
+from tinygrad_edu.ops.agree import ALL, align
 from tinygrad_edu.ops.op import op, view_op
 
 Shape = tuple[int, ...]
@@ -200,7 +200,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
             raise ValueError(
                 f"cat: along dim {dim}, tensor {i} of shape {x.shape} does not fit tensor 0 of {first.shape}"
             )
-    flat = align("cat", tuple([x.detach().reshape(-1)[:0] for x in tensors]), floating=False)  # for the common dtype
+    flat = align("cat", tuple([x.detach().reshape(-1)[:0] for x in tensors]), ALL)  # for the common dtype
     return _concat(*[x.to(flat[0].data.dtype) for x in tensors], dim=dim)
 
 
