@@ -33,7 +33,10 @@ def needs() -> Callable[[str], ModuleType]:
 
     def needs(module: str) -> ModuleType:
         try:
-            return importlib.import_module(module)
+            found = importlib.import_module(module)
+            if module == "torch":  # on small arrays its threads only wait, and on a busy machine for long
+                found.set_num_threads(1)
+            return found
         except ModuleNotFoundError as error:
             if _all_required():
                 pytest.fail(f"CI or TINYGRAD_EDU_REQUIRE is set, but: {error}")
