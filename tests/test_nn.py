@@ -338,3 +338,10 @@ def test_linear_takes_any_leading_dimensions(shape: tuple[int, ...]) -> None:
     x = np.random.default_rng(0).standard_normal(shape)
     expected = x @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
     np.testing.assert_allclose(layer(tg.tensor(x)).detach().numpy(), expected, rtol=1e-13)
+
+
+def test_a_plain_tensor_does_not_silently_take_a_parameters_place() -> None:
+    layer = nn.Linear(2, 3)
+    with pytest.raises(TypeError, match=r"Linear\.weight is a Parameter: assign a Parameter, or change its values"):
+        layer.weight = tg.ones(3, 2)
+    assert len(list(layer.parameters())) == 2

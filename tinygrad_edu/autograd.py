@@ -16,9 +16,9 @@ autograd; torch for the names and the semantics.
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -29,21 +29,18 @@ if TYPE_CHECKING:
     from tinygrad_edu.tensor import Tensor
 
 
-class _Mode(threading.local):
-    grad = True  # the class attribute is every thread's initial value
-
-
-mode = _Mode()
+_recording = ContextVar("recording", default=True)  # each thread begins with the default
+is_grad_enabled = _recording.get  # whether operations are recorded for gradients in this thread
 
 
 @contextmanager
 def set_grad_enabled(enabled: bool) -> Iterator[None]:
     """Within the block, and in this thread only, record operations for gradients or not."""
-    before, mode.grad = mode.grad, enabled
+    token = _recording.set(enabled)
     try:
         yield
     finally:
-        mode.grad = before
+        _recording.reset(token)
 
 
 def no_grad() -> Any:
@@ -54,11 +51,6 @@ def no_grad() -> Any:
 def enable_grad() -> Any:
     """A context manager, or decorator, within which operations are recorded again inside a `no_grad`."""
     return set_grad_enabled(True)
-
-
-def is_grad_enabled() -> bool:
-    """Whether operations are recorded for gradients in this thread."""
-    return mode.grad
 
 
 class Value:

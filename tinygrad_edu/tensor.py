@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_edu import autograd, ops, registry
-from tinygrad_edu.autograd import Value, mode
+from tinygrad_edu.autograd import Value, is_grad_enabled
 
 if TYPE_CHECKING:
     from tinygrad_edu.backend import Array, Operand
@@ -238,7 +238,7 @@ class Tensor(Value):
             return self.change(self.data, op(self, other))
 
     def _refuse_recorded(self, other: Any) -> None:
-        if mode.grad and (self.tracked or (isinstance(other, Value) and other.tracked)):
+        if is_grad_enabled() and (self.tracked or (isinstance(other, Value) and other.tracked)):
             raise RuntimeError(
                 "in place: a Tensor that takes part in gradients cannot be changed while they are recorded; "
                 "write x = x + y instead, or change it under no_grad()"

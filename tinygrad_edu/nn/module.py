@@ -38,6 +38,14 @@ class Module:
     def __call__(self, *args: Any, **settings: Any) -> Any:
         return self.forward(*args, **settings)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        old = vars(self).get(name)
+        if isinstance(old, Parameter) and isinstance(value, Tensor) and not isinstance(value, Parameter):
+            raise TypeError(
+                f"{type(self).__name__}.{name} is a Parameter: assign a Parameter, or change its values with copy_()"
+            )
+        super().__setattr__(name, value)
+
     def register_buffer(self, name: str, tensor: Tensor) -> None:
         """Keep a Tensor that is part of the state but is not trained (running statistics, say), as attribute `name`."""
         setattr(self, name, tensor)

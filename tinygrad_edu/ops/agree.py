@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.autograd import NO_SETTINGS, Node, Value, mode
+from tinygrad_edu.autograd import NO_SETTINGS, Node, Value, is_grad_enabled
 from tinygrad_edu.backend import Backend, get_backend
 from tinygrad_edu.ops.op import Op, check_same_backend, op
 
@@ -148,10 +148,10 @@ def elementwise(forward: Any, kinds: str = ALL, recorded: bool = True) -> Any:
     """
 
     def unary(x: Any) -> Any:
-        if not isinstance(x, Value) or x.data.dtype.kind not in kinds:
+        if not isinstance(x, Value) or not (x.data.dtype is DEFAULT_FLOAT or x.data.dtype.kind in kinds):
             (x,) = align(this.name, (x,), kinds)
         out = Value.kind(forward(x), x.backend)
-        if recorded and x.tracked and mode.grad:
+        if recorded and x.tracked and is_grad_enabled():
             out.node, out.tracked = Node(this, (x,), NO_SETTINGS, out, True), True
         return out
 
@@ -160,7 +160,10 @@ def elementwise(forward: Any, kinds: str = ALL, recorded: bool = True) -> Any:
         if type(b) is not float:
             try:  # isinstance() would cost more
                 x, y = a.data, b.data
-                aligned = x.dtype is y.dtype and a.backend is b.backend and x.dtype.kind in kinds
+                dtype = x.dtype
+                aligned = (
+                    dtype is y.dtype and a.backend is b.backend and (dtype is DEFAULT_FLOAT or dtype.kind in kinds)
+                )
             except AttributeError:  # a number, or no operand at all
                 aligned = False
         if not aligned:
@@ -168,7 +171,7 @@ def elementwise(forward: Any, kinds: str = ALL, recorded: bool = True) -> Any:
         elif not (same_shape := x.shape == y.shape):
             broadcast_shapes(this.name, x.shape, y.shape)
         out = Value.kind(forward(a, b), a.backend)
-        if recorded and (a.tracked or b.tracked) and mode.grad:
+        if recorded and (a.tracked or b.tracked) and is_grad_enabled():
             out.node, out.tracked = Node(this, (a, b), NO_SETTINGS, out, same_shape), True
         return out
 

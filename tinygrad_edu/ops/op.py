@@ -17,7 +17,7 @@ from functools import cached_property, update_wrapper
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu.autograd import NOTHING, Node, Value, mode, share_version, walk
+from tinygrad_edu.autograd import NOTHING, Node, Value, is_grad_enabled, share_version, walk
 from tinygrad_edu.backend import Array, Backend
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def op(forward: Callable[..., Array], view: bool = False, recorded: bool = True)
         out = Value.kind(forward(*args, **settings), backend)
         if view:
             share_version(args[0], out)
-        if recorded and mode.grad and any_tracked(args):
+        if recorded and is_grad_enabled() and any_tracked(args):
             out.node, out.tracked = Node(this, args, settings, out), True
         return out
 
@@ -262,7 +262,7 @@ def fused(check: Callable[..., None]) -> Callable[[Callable[..., Tensor]], Any]:
                 return body(*args, **settings)
             array, extra = kernel(*[a.data for a in args], **settings)
             out = Value.kind(array, backend)
-            if mode.grad and any_tracked(args):
+            if is_grad_enabled() and any_tracked(args):
                 out.node, out.tracked = Node(this, args, settings, out), True
                 out.node.extra = extra
             return out
