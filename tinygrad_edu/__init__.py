@@ -18,6 +18,7 @@ from tinygrad_edu.tensor import Tensor  # isort: skip  (first: its module's name
 from tinygrad_edu import random
 from tinygrad_edu.autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinygrad_edu.backend import get_backend, set_backend, use_backend
+from tinygrad_edu.create import arange, eye, from_numpy, full, full_like, ones, ones_like, tensor, zeros, zeros_like
 from tinygrad_edu.ops import *  # noqa: F403
 from tinygrad_edu.ops import __all__ as _ops
 from tinygrad_edu.random import Generator, manual_seed, rand, randint, randn
@@ -30,10 +31,15 @@ __all__ = [
     *_ops,
     "Generator",
     "Tensor",
+    "arange",
     "bool_",
     "enable_grad",
+    "eye",
     "float32",
     "float64",
+    "from_numpy",
+    "full",
+    "full_like",
     "get_backend",
     "grad",
     "int32",
@@ -41,14 +47,19 @@ __all__ = [
     "is_grad_enabled",
     "manual_seed",
     "no_grad",
+    "ones",
+    "ones_like",
     "rand",
     "randint",
     "randn",
     "random",
     "set_backend",
     "set_grad_enabled",
+    "tensor",
     "uint8",
     "use_backend",
+    "zeros",
+    "zeros_like",
 ]
 
 

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from tinygrad_edu.backend import Array, Operand
 
 
+def _in_place(op: Any) -> Any:
+    def method(self: Tensor, other: Any) -> Tensor:
+        self._refuse_recorded(other)
+        with autograd.no_grad():
+            return self.change(self.data, op(self, other))
+
+    method.__doc__ = f"`{op.__name__}`, in place: the result takes the place of this Tensor's elements."
+    return method
+
+
 class Tensor(Value):
     """An array on a backend, with what autograd needs to know of it. Made by `tg.tensor(...)` and its kin."""
 
@@ -216,27 +226,6 @@ class Tensor(Value):
         """Set every element to 0, in place."""
         return self.change(self.data, 0)
 
-    def add_(self, other: Any) -> Tensor:
-        """Add in place."""
-        return self._inplace(ops.add, other)
-
-    def sub_(self, other: Any) -> Tensor:
-        """Subtract in place."""
-        return self._inplace(ops.sub, other)
-
-    def mul_(self, other: Any) -> Tensor:
-        """Multiply in place."""
-        return self._inplace(ops.mul, other)
-
-    def div_(self, other: Any) -> Tensor:
-        """Divide in place."""
-        return self._inplace(ops.div, other)
-
-    def _inplace(self, op: Any, other: Any) -> Tensor:
-        self._refuse_recorded(other)
-        with autograd.no_grad():
-            return self.change(self.data, op(self, other))
-
     def _refuse_recorded(self, other: Any) -> None:
         if is_grad_enabled() and (self.tracked or (isinstance(other, Value) and other.tracked)):
             raise RuntimeError(
@@ -244,24 +233,20 @@ class Tensor(Value):
                 "write x = x + y instead, or change it under no_grad()"
             )
 
+    add_, sub_, mul_, div_ = (_in_place(op) for op in (ops.add, ops.sub, ops.mul, ops.div))
     __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
 
     # Operators. A function in a class body is a method: `a + b` is `ops.add(a, b)`, without a detour.
 
     __add__, __sub__, __mul__, __truediv__ = ops.add, ops.sub, ops.mul, ops.div
+    __radd__, __rmul__ = ops.add, ops.mul
     __pow__, __matmul__, __neg__, __abs__ = ops.pow, ops.matmul, ops.neg, ops.abs
     __lt__, __le__, __gt__, __ge__, __eq__, __ne__ = ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne
     __and__, __or__ = ops.logical_and, ops.logical_or
     __getitem__, __setitem__ = ops.getitem, ops.setitem
 
-    def __radd__(self, other: Any) -> Tensor:
-        return ops.add(other, self)
-
     def __rsub__(self, other: Any) -> Tensor:
         return ops.sub(other, self)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return ops.mul(other, self)
 
     def __rtruediv__(self, other: Any) -> Tensor:
         return ops.div(other, self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_edu import Tensor, ops
+from tinygrad_edu import Tensor, ops, zeros
 from tinygrad_edu.nn import init
 from tinygrad_edu.nn.functional import dropout
 from tinygrad_edu.nn.module import Module, Parameter
@@ -23,8 +23,8 @@ class Linear(Module):
                 raise ValueError(f"Linear: expected {name} to be an int >= 0, got {n!r}")
         self.in_features, self.out_features = in_features, out_features
         bound = 1.0 / math.sqrt(in_features) if in_features else 0.0
-        self.weight = Parameter(init.uniform_(ops.zeros(out_features, in_features), -bound, bound))
-        self.bias = Parameter(init.uniform_(ops.zeros(out_features), -bound, bound)) if bias else None
+        self.weight = Parameter(init.uniform_(zeros(out_features, in_features), -bound, bound))
+        self.bias = Parameter(init.uniform_(zeros(out_features), -bound, bound)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_features) -> (..., out_features)."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tinygrad_edu import Tensor, minimum, no_grad
-from tinygrad_edu.ops import maximum, stack, zeros
+from tinygrad_edu import Tensor, minimum, no_grad, zeros
+from tinygrad_edu.ops import maximum, stack
 
 
 def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> Tensor:

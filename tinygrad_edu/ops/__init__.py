@@ -4,9 +4,6 @@
 # ruff: noqa: I001
 from tinygrad_edu.ops.op import FUSED
 from tinygrad_edu.ops.agree import broadcast_shapes, cast, clone, promote_types, result_type
-from tinygrad_edu.ops.create import (
-    arange, eye, from_numpy, full, full_like, ones, ones_like, tensor, zeros, zeros_like,
-)
 from tinygrad_edu.ops.elementwise import (
     abs, add, cos, div, eq, exp, expm1, ge, gt, le, log, log1p, logical_and, logical_not, logical_or, lt, maximum,
     minimum, mul, ne, neg, pow, relu, sigmoid, sin, sqrt, sub, tanh, where,
@@ -21,7 +18,6 @@ from tinygrad_edu.ops.softmax import cross_entropy, log_softmax, logsumexp, soft
 
 __all__ = [  # noqa: RUF022
     "FUSED", "broadcast_shapes", "cast", "clone", "promote_types", "result_type",
-    "arange", "eye", "from_numpy", "full", "full_like", "ones", "ones_like", "tensor", "zeros", "zeros_like",
     "abs", "add", "cos", "div", "eq", "exp", "expm1", "ge", "gt", "le", "log", "log1p", "logical_and", "logical_not",
     "logical_or", "lt", "maximum", "minimum", "mul", "ne", "neg", "pow", "relu", "sigmoid", "sin", "sqrt", "sub",
     "tanh", "where", "cat", "expand", "flatten", "flip", "permute", "reshape", "squeeze", "stack", "transpose",

@@ -1,4 +1,4 @@
-"""Making Tensors, on the backend in force (see `tinygrad_edu.backend`): from data, filled, counted, random."""
+"""Making Tensors on the backend in force (see `tinygrad_edu.backend`): from data, filled, counted."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.autograd import Value
 from tinygrad_edu.backend import Backend, get_backend
 from tinygrad_edu.ops.agree import DEFAULT_FLOAT
 from tinygrad_edu.ops.shape import as_shape
+from tinygrad_edu.tensor import Tensor
 
 
-def _wrap(array: np.ndarray, backend: Backend | None, requires_grad: bool) -> Any:
+def _wrap(array: np.ndarray, backend: Backend | None, requires_grad: bool) -> Tensor:
     backend = backend or get_backend()
-    out = Value.kind(backend.from_numpy(array), backend)
+    out = Tensor(backend.from_numpy(array), backend)
     return out.requires_grad_() if requires_grad else out
 
 
@@ -24,7 +24,7 @@ def _size(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape
 
 
-def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
+def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor with a copy of `data`: a number, nested lists, a NumPy array, or a Tensor.
 
     Python floats become float32, ints int64, bools bool; NumPy arrays keep their dtype. ValueError for ragged lists,
@@ -33,7 +33,7 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
     >>> tensor([[1.0, 2.0]])
     tensor([[1., 2.]])
     """
-    if isinstance(data, Value):
+    if isinstance(data, Tensor):
         data = data.backend.to_numpy(data.data)
     given = isinstance(data, (np.ndarray, np.generic))
     try:
@@ -49,7 +49,7 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
     return _wrap(array, None, requires_grad)
 
 
-def from_numpy(array: np.ndarray) -> Any:
+def from_numpy(array: np.ndarray) -> Tensor:
     """A Tensor that shares the array's memory where the backend can. TypeError for what is no array of numbers."""
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
         found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
@@ -57,38 +57,38 @@ def from_numpy(array: np.ndarray) -> Any:
     return _wrap(array, None, False)
 
 
-def full(size: Any, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Any:
+def full(size: Any, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of shape `size` with `fill_value` everywhere; its dtype is the number's (float: float32)."""
     dtype = dtype or (DEFAULT_FLOAT if isinstance(fill_value, float) else None)
     return _wrap(np.full(_size("full", as_shape((size,))), fill_value, dtype), None, requires_grad)
 
 
-def zeros(*size: Any, dtype: Any = DEFAULT_FLOAT, requires_grad: bool = False) -> Any:
+def zeros(*size: Any, dtype: Any = DEFAULT_FLOAT, requires_grad: bool = False) -> Tensor:
     """A Tensor of zeros: `zeros(2, 3)` or `zeros((2, 3))`."""
     return _wrap(np.zeros(_size("zeros", as_shape(size)), dtype), None, requires_grad)
 
 
-def ones(*size: Any, dtype: Any = DEFAULT_FLOAT, requires_grad: bool = False) -> Any:
+def ones(*size: Any, dtype: Any = DEFAULT_FLOAT, requires_grad: bool = False) -> Tensor:
     """A Tensor of ones: `ones(2, 3)` or `ones((2, 3))`."""
     return _wrap(np.ones(_size("ones", as_shape(size)), dtype), None, requires_grad)
 
 
-def full_like(x: Any, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Any:
+def full_like(x: Tensor, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of x's shape, dtype and backend with `fill_value` everywhere."""
     return _wrap(np.full(x.shape, fill_value, dtype or x.dtype), x.backend, requires_grad)
 
 
-def zeros_like(x: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
+def zeros_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of zeros of x's shape, dtype and backend."""
     return full_like(x, 0, dtype=dtype, requires_grad=requires_grad)
 
 
-def ones_like(x: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
+def ones_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of ones of x's shape, dtype and backend."""
     return full_like(x, 1, dtype=dtype, requires_grad=requires_grad)
 
 
-def arange(start: float, end: float | None = None, step: float = 1, *, dtype: Any = None) -> Any:
+def arange(start: float, end: float | None = None, step: float = 1, *, dtype: Any = None) -> Tensor:
     """The numbers from `start` (0 if only one is given) to before `end`: int64 if all three are ints, else float32."""
     start, end = (0, start) if end is None else (start, end)
     if step == 0 or (end - start) * step < 0:
@@ -97,6 +97,6 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: An
     return _wrap(np.arange(start, end, step, dtype=dtype or (DEFAULT_FLOAT if floats else np.int64)), None, False)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = DEFAULT_FLOAT) -> Any:
+def eye(n: int, m: int | None = None, *, dtype: Any = DEFAULT_FLOAT) -> Tensor:
     """The (n, m) matrix with ones on its diagonal (m defaults to n)."""
     return _wrap(np.eye(*_size("eye", (n, n if m is None else m)), dtype=dtype), None, False)
