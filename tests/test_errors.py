@@ -195,7 +195,7 @@ def test_numpy_arrays_and_lists_are_no_input() -> None:
     message = "expected Tensors, got ndarray; make a Tensor with tg.tensor(...)"
     for name, mistake in {
         "linear": lambda: nn.Linear(3, 2)(array),
-        "reshape": lambda: nn.Flatten()(array),
+        "flatten": lambda: nn.Flatten()(array),
         "cross_entropy": lambda: F.cross_entropy(tg.ones(2, 3), np.zeros(2, np.int64)),
     }.items():
         with fails(TypeError, f"{name}: {message}"):
@@ -211,6 +211,18 @@ def test_anything_else_is_no_operand() -> None:
         tg.ones(2).__add__([1.0, 2.0])
     with fails(TypeError, "mul: expected a Tensor or a number, got str"):
         "a" * tg.ones(2)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "amax", "argmax", "reshape", "flatten", "squeeze", "flip"])
+def test_an_array_is_no_tensor(name: str) -> None:
+    with fails(TypeError, "expected Tensors, got ndarray; make a Tensor with tg.tensor(...)"):
+        getattr(tg, name)(np.ones(2))
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp", "unsqueeze", "permute", "expand"])
+def test_an_array_is_no_tensor_with_a_dim_either(name: str) -> None:
+    with fails(TypeError, f"{name}: expected Tensors, got ndarray; make a Tensor with tg.tensor(...)"):
+        getattr(tg, name)(np.ones(1), 0)
 
 
 @pytest.mark.parametrize(

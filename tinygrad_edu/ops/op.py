@@ -29,14 +29,20 @@ def any_tracked(args: Sequence[Value]) -> bool:
     return True in [a.tracked for a in args]  # any() of a generator would take twice as long
 
 
+def check_tensor(name: str, x: Any) -> None:
+    """TypeError unless x is a Tensor."""
+    if not isinstance(x, Value):
+        raise TypeError(f"{name}: expected Tensors, got {type(x).__name__}; make a Tensor with tg.tensor(...)")
+
+
 def check_same_backend(name: str, args: Sequence[Value]) -> Backend:
     """The backend that all arguments are on. TypeError for what is no Tensor; ValueError names two that differ."""
     try:
         backends = [a.backend for a in args]
     except AttributeError:
-        odd = next(a for a in args if not isinstance(a, Value))
-        message = f"{name}: expected Tensors, got {type(odd).__name__}; make a Tensor with tg.tensor(...)"
-        raise TypeError(message) from None
+        for a in args:
+            check_tensor(name, a)
+        raise
     first = backends[0]
     for backend in backends:
         if backend is not first:

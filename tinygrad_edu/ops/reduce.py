@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_edu.ops.agree import cast, refuse_bool
 from tinygrad_edu.ops.elementwise import eq, logical_and, logical_or, ne
 from tinygrad_edu.ops.index import gather
-from tinygrad_edu.ops.op import op, unrecorded_op
+from tinygrad_edu.ops.op import check_tensor, op, unrecorded_op
 from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, reshape
 
 Dims = int | Sequence[int] | None
@@ -36,6 +36,7 @@ def reduced_dims(name: str, dim: Dims, ndim: int) -> tuple[int, ...]:
 
 def check_float(name: str, x: Any) -> None:
     """TypeError unless x is a float Tensor."""
+    check_tensor(name, x)
     if x.data.dtype.kind != "f":
         raise TypeError(f"{name}: expected a float Tensor, got {x.data.dtype}; convert it first, x.float()")
 
@@ -50,6 +51,7 @@ _sum.vjp = lambda g, shapes, dims: g.reshape(kept(shapes[0], dims)).expand(shape
 
 def sum(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     """The sum over `dim` (all dimensions by default). Integers and bools are summed as int64."""
+    check_tensor("sum", x)
     if x.data.dtype.kind != "f":
         x = cast(x, dtype=np.int64)
     return _sum(x, dims=reduced_dims("sum", dim, x.ndim), keepdim=keepdim)
@@ -85,6 +87,7 @@ def _non_empty(name: str, x: Any, dims: tuple[int, ...]) -> None:
 
 def amax(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     """The largest elements over `dim` (all by default); equal ones share the gradient. ValueError if there are none."""
+    check_tensor("amax", x)
     dims = reduced_dims("amax", dim, x.ndim)
     _non_empty("amax", x, dims)
     return _amax(x, dims=dims, keepdim=keepdim)
@@ -116,6 +119,7 @@ def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 def _positions(name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
+    check_tensor(name, x)
     if dim is None:
         _non_empty(name, x, tuple(range(x.ndim)))
         found = _argmax(reshape(x, -1), dim=0, keepdim=False)

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_edu.autograd import Value
 from tinygrad_edu.ops.agree import ALL, align
-from tinygrad_edu.ops.op import op, view_op
+from tinygrad_edu.ops.op import check_tensor, op, view_op
 
 Shape = tuple[int, ...]
 
@@ -58,6 +58,7 @@ _reshape.vjp = lambda g, shapes: _reshape(g, shape=shapes[0])
 
 def reshape(x: Any, *sizes: Any) -> Any:
     """The elements of x, in row-major order, in another shape; one size may be -1. ValueError if the counts differ."""
+    check_tensor("reshape", x)
     shape = as_shape(sizes)
     if shape == x.data.shape:
         return _reshape(x, shape=shape)
@@ -75,6 +76,7 @@ def reshape(x: Any, *sizes: Any) -> Any:
 
 def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """x with the dimensions from `start_dim` to `end_dim` made one."""
+    check_tensor("flatten", x)
     shape = x.data.shape or (1,)
     start, end = canonical_dim("flatten", start_dim, len(shape)), canonical_dim("flatten", end_dim, len(shape))
     if start > end:
@@ -84,12 +86,14 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 
 def squeeze(x: Any, dim: int | Sequence[int] | None = None) -> Any:
     """x without its dimensions of size 1 (those among `dim`, if given)."""
+    check_tensor("squeeze", x)
     drop = canonical_dims("squeeze", dim, x.ndim)
     return _reshape(x, shape=tuple([n for i, n in enumerate(x.data.shape) if n != 1 or i not in drop]))
 
 
 def unsqueeze(x: Any, dim: int) -> Any:
     """x with a dimension of size 1 put in at `dim`."""
+    check_tensor("unsqueeze", x)
     dim = canonical_dim("unsqueeze", dim, x.ndim + 1)
     return _reshape(x, shape=(*x.data.shape[:dim], 1, *x.data.shape[dim:]))
 
@@ -104,6 +108,7 @@ _permute.vjp = lambda g, dims: _permute(g, dims=tuple(sorted(range(len(dims)), k
 
 def permute(x: Any, *dims: Any) -> Any:
     """x with its dimensions in the order `dims`: (a, b, c), dims (2, 0, 1) -> (c, a, b)."""
+    check_tensor("permute", x)
     order = canonical_dims("permute", as_shape(dims), x.ndim)
     if len(order) != x.ndim:
         raise ValueError(f"permute: expected {x.ndim} dimensions for shape {x.shape}, got {order}")
@@ -112,6 +117,7 @@ def permute(x: Any, *dims: Any) -> Any:
 
 def transpose(x: Any, dim0: int, dim1: int) -> Any:
     """x with two dimensions exchanged."""
+    check_tensor("transpose", x)
     a, b = canonical_dim("transpose", dim0, x.ndim), canonical_dim("transpose", dim1, x.ndim)
     order = list(range(x.ndim))
     order[a], order[b] = b, a
@@ -128,6 +134,7 @@ _expand.vjp = lambda g: g  # the engine sums what was broadcast
 
 def expand(x: Any, *sizes: Any) -> Any:
     """x broadcast to a shape; -1 keeps a size. ValueError names the dimension that does not fit."""
+    check_tensor("expand", x)
     shape, old = as_shape(sizes), x.data.shape
     lead = len(shape) - len(old)
     new = tuple([old[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)])
@@ -149,6 +156,7 @@ _flip.vjp = lambda g, dims: _flip(g, dims=dims)
 
 def flip(x: Any, *dims: Any) -> Any:
     """x with the order along `dims` turned round."""
+    check_tensor("flip", x)
     return _flip(x, dims=canonical_dims("flip", as_shape(dims), x.ndim))
 
 

@@ -13,7 +13,7 @@ from tinygrad_edu.backend import Array
 from tinygrad_edu.ops.agree import DEFAULT_FLOAT, cast
 from tinygrad_edu.ops.elementwise import exp
 from tinygrad_edu.ops.index import extremes, gather
-from tinygrad_edu.ops.op import check_same_backend, fused, op
+from tinygrad_edu.ops.op import check_same_backend, check_tensor, fused, op
 from tinygrad_edu.ops.reduce import check_float
 from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, permute, reshape
 
@@ -73,6 +73,7 @@ def log_softmax(x: Any, dim: int) -> Any:
 
 def logsumexp(x: Any, dim: Any, keepdim: bool = False) -> Any:
     """log(sum(exp(x))) over `dim`, one or several, without overflow."""
+    check_tensor("logsumexp", x)
     dims = canonical_dims("logsumexp", dim, x.ndim)
     out = _logsumexp(x if x.data.dtype.kind == "f" else cast(x, dtype=DEFAULT_FLOAT), dims=dims)
     return out if keepdim else reshape(out, tuple([n for i, n in enumerate(out.shape) if i not in dims]))
