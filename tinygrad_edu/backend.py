@@ -18,9 +18,9 @@ one-pass kernels for optimizer steps (see `tinygrad_edu.optim`). Without them th
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 import numpy as np
@@ -104,21 +104,15 @@ PRIMITIVES: tuple[str, ...] = tuple(
 )
 
 
-class _Choice(threading.local):
-    """The backends chosen by `use_backend` in this thread, innermost last."""
-
-    def __init__(self) -> None:
-        self.stack: list[Backend] = []
-
-
-_choice = _Choice()
+_chosen: ContextVar[Backend | None] = ContextVar("backend", default=None)  # by `use_backend`, in this thread
 _default: Backend | None = None
 
 
 def get_backend() -> Backend:
     """The backend that new Tensors are created on: `use_backend`'s, else `set_backend`'s, else the default."""
-    if _choice.stack:
-        return _choice.stack[-1]
+    chosen = _chosen.get()
+    if chosen is not None:
+        return chosen
     if _default is None:
         set_backend(registry.default_backend_name())
     assert _default is not None
@@ -134,8 +128,9 @@ def set_backend(name: str) -> None:
 @contextmanager
 def use_backend(name: str) -> Iterator[Backend]:
     """Within the block, and in this thread only, create Tensors on backend `name`."""
-    _choice.stack.append(registry.backend(name))
+    backend = registry.backend(name)
+    token = _chosen.set(backend)
     try:
-        yield _choice.stack[-1]
+        yield backend
     finally:
-        _choice.stack.pop()
+        _chosen.reset(token)

@@ -8,7 +8,6 @@ it Tensors with dimensions count before 0-d Tensors, and those before Python num
 from __future__ import annotations
 
 from functools import lru_cache
-from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -175,7 +174,7 @@ def elementwise(forward: Any, kinds: str = ALL, recorded: bool = True) -> Any:
             out.node, out.tracked = Node(this, (a, b), NO_SETTINGS, out, same_shape), True
         return out
 
-    call = unary if len(signature(forward).parameters) == 1 else binary
+    call = unary if forward.__code__.co_argcount == 1 else binary
     this = Op(forward, call)
     return call
 

@@ -12,9 +12,8 @@ An op computes a backend array, and leaves a `Node` behind if gradients are want
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property, update_wrapper
-from inspect import signature
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu.autograd import NOTHING, Node, Value, is_grad_enabled, share_version, walk
@@ -58,7 +57,6 @@ def _own_code(function: Any, name: str) -> None:
     function.__code__ = function.__code__.replace(co_name=name, co_qualname=name)
 
 
-@dataclass(slots=True)
 class Plan:
     """What an op's nodes keep when the arguments in `needs` want a gradient.
 
@@ -67,11 +65,17 @@ class Plan:
     no rule asks for anything else, `rules` holds each with the positions in `names` of what it asks for.
     """
 
-    op: Op
-    needs: tuple[bool, ...]
-    names: tuple[Any, ...]
-    keep: tuple[int | None, ...] | None
-    rules: tuple[tuple[Any, tuple[int, ...]], ...] | None
+    __slots__ = ("keep", "names", "needs", "op", "rules")
+
+    def __init__(
+        self,
+        op: Op,
+        needs: tuple[bool, ...],
+        names: tuple[Any, ...],
+        keep: tuple[int | None, ...] | None,
+        rules: tuple[tuple[Any, tuple[int, ...]], ...] | None,
+    ) -> None:
+        self.op, self.needs, self.names, self.keep, self.rules = op, needs, names, keep, rules
 
 
 class Plans(dict[Any, Plan]):
@@ -109,8 +113,12 @@ class Op:
         self.call.op = self
         self.name = self.call.__name__ = forward.__name__.strip("_")
         _own_code(call, self.name)
-        self.parameters = tuple(signature(forward).parameters.values())
         self.plans = Plans(self)
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The arguments and settings of the op."""
+        return tuple(signature(self.forward).parameters.values())
 
     @cached_property
     def rules(self) -> tuple[Any, ...]:
