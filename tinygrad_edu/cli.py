@@ -115,6 +115,7 @@ def _summary(value: Any) -> str:
 def _backends(args: argparse.Namespace, rest: list[str]) -> int:
     """Print each backend's state, then one row a fused op: who runs it in a kernel, who through its body."""
     from tinygrad_edu import ops
+    from tinygrad_edu.nn import functional  # noqa: F401  (its losses are fused ops too)
 
     loaded = {}
     for name, entry in registry.installed().table("backends").items():

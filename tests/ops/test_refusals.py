@@ -38,10 +38,12 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "linear: bias": lambda t: t.linear(t.ones(2, 3), t.ones(4, 3), t.ones(3)),
     "softmax: no such dim": lambda t: t.softmax(t.ones(2), 1),
     "softmax: integers": lambda t: t.softmax(t.tensor([1, 2]), 0),
-    "cross_entropy: a class too many": lambda t: t.cross_entropy(t.ones(2, 3), t.tensor([0, 3])),
-    "cross_entropy: a negative class": lambda t: t.cross_entropy(t.ones(2, 3), t.tensor([0, -1])),
-    "cross_entropy: batch sizes": lambda t: t.cross_entropy(t.ones(2, 3), t.tensor([0])),
-    "cross_entropy: reduction": lambda t: t.cross_entropy(t.ones(2, 3), t.tensor([0, 1]), reduction="max"),
+    "cross_entropy: a class too many": lambda t: t.nn.functional.cross_entropy(t.ones(2, 3), t.tensor([0, 3])),
+    "cross_entropy: a negative class": lambda t: t.nn.functional.cross_entropy(t.ones(2, 3), t.tensor([0, -1])),
+    "cross_entropy: batch sizes": lambda t: t.nn.functional.cross_entropy(t.ones(2, 3), t.tensor([0])),
+    "cross_entropy: reduction": lambda t: t.nn.functional.cross_entropy(
+        t.ones(2, 3), t.tensor([0, 1]), reduction="max"
+    ),
     "reshape: counts": lambda t: t.ones(2, 3).reshape(4, 2),
     "reshape: not divisible": lambda t: t.ones(2, 3).reshape(4, -1),
     "reshape: two unknown": lambda t: t.ones(2, 3).reshape(-1, -1),

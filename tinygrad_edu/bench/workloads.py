@@ -52,7 +52,7 @@ def _mlp(sizes: tuple[int, ...], batch: int, optimizer: str, lr: float) -> Steps
         inputs, target = tg.tensor(x), tg.tensor(y)
 
         def step() -> None:
-            loss = tg.cross_entropy(model(inputs), target)
+            loss = nn.functional.cross_entropy(model(inputs), target)
             update.zero_grad()
             loss.backward()
             update.step()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tinygrad_edu import Tensor
-from tinygrad_edu.ops import cast, cross_entropy, linear, log_softmax, logsumexp, relu, sigmoid, softmax, tanh
+from tinygrad_edu.nn.losses import cross_entropy
+from tinygrad_edu.ops import cast, linear, log_softmax, logsumexp, relu, sigmoid, softmax, tanh
 from tinygrad_edu.random import rand
 
 __all__ = ["cross_entropy", "dropout", "linear", "log_softmax", "logsumexp", "relu", "sigmoid", "softmax", "tanh"]

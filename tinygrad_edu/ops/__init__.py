@@ -14,7 +14,7 @@ from tinygrad_edu.ops.shape import (
 from tinygrad_edu.ops.index import gather, getitem, setitem
 from tinygrad_edu.ops.reduce import amax, argmax, max, mean, sum
 from tinygrad_edu.ops.linalg import linear, matmul
-from tinygrad_edu.ops.softmax import cross_entropy, log_softmax, logsumexp, softmax
+from tinygrad_edu.ops.softmax import log_softmax, logsumexp, softmax
 
 __all__ = [  # noqa: RUF022
     "FUSED", "broadcast_shapes", "cast", "clone", "promote_types", "result_type",
@@ -22,5 +22,5 @@ __all__ = [  # noqa: RUF022
     "logical_or", "lt", "maximum", "minimum", "mul", "ne", "neg", "pow", "relu", "sigmoid", "sin", "sqrt", "sub",
     "tanh", "where", "cat", "expand", "flatten", "flip", "permute", "reshape", "squeeze", "stack", "transpose",
     "unsqueeze", "gather", "getitem", "setitem", "amax", "argmax", "max", "mean", "sum", "linear", "matmul",
-    "cross_entropy", "log_softmax", "logsumexp", "softmax",
+    "log_softmax", "logsumexp", "softmax",
 ]

@@ -42,7 +42,8 @@ def calls(shapes: Iterable[tuple[Shape, ...]], *args: Any, **settings: Any) -> t
 
 @dataclass(frozen=True)
 class Row:
-    """One op. `f(framework, *tensors, *args, **settings)` defaults to the framework's function `name`.
+    """One op. `f(framework, *tensors, *args, **settings)` defaults to the framework's function `name`, or
+    its nn.functional's.
 
     `domains`: one for each Tensor, the last for those that follow. `elementwise`: shapes do not matter, so that special
     values may meet each other in all pairs. `order`: how far to compare (2: to second gradients, 0: values only);
@@ -61,10 +62,10 @@ class Row:
 
     def function(self, framework: Any, call: Call) -> Callable[..., Any]:
         """What is called with the Tensors alone, `framework` being `tinygrad_edu` or `TorchNames()`."""
-        f = getattr(framework, self.name) if self.f is None else None
-        settings = dict(call.settings)
-        if f is None:
-            return lambda *xs: self.f(framework, *xs, *call.args, **settings)  # type: ignore[misc]
+        settings, own = dict(call.settings), self.f
+        if own is not None:
+            return lambda *xs: own(framework, *xs, *call.args, **settings)
+        f = getattr(framework, self.name, None) or getattr(framework.nn.functional, self.name)
         return lambda *xs: f(*xs, *call.args, **settings)
 
     def inputs(self, call: Call, dtype: Any, rng: np.random.Generator) -> list[np.ndarray]:

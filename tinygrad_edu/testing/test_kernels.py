@@ -11,6 +11,7 @@ import pytest
 import tinygrad_edu
 from tinygrad_edu import optim
 from tinygrad_edu.backend import Backend
+from tinygrad_edu.nn import functional  # noqa: F401  (its losses are fused ops too)
 from tinygrad_edu.ops import FUSED
 from tinygrad_edu.testing.cases import ROWS, Case, cases
 from tinygrad_edu.testing.compare import TOLERANCE, Ours, assert_close, compare, trace
