@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.backends.numpy_erf import erf
 from tinygrad_edu.backends.numpy_kernels import Kernels, quiet
 
 Array = np.ndarray
@@ -55,6 +56,9 @@ class NumpyBackend(Kernels):
     def tanh(self, x: Array) -> Array:
         return quiet.run(np.tanh, x, out=...)
 
+    def erf(self, x: Array) -> Array:
+        return quiet.run(erf, x)
+
     def floor(self, x: Array) -> Array:
         return quiet.run(np.floor, x, out=...)
 
@@ -75,6 +79,12 @@ class NumpyBackend(Kernels):
 
     def pow(self, x: Any, y: Any) -> Array:
         return quiet.run(np.power, x, y, out=...)
+
+    def remainder(self, x: Any, y: Any) -> Array:
+        return quiet.run(np.remainder, x, y, out=...)
+
+    def atan2(self, x: Any, y: Any) -> Array:
+        return quiet.run(np.arctan2, x, y, out=...)
 
     def maximum(self, x: Any, y: Any) -> Array:
         return quiet.run(np.maximum, x, y, out=...)
@@ -102,6 +112,9 @@ class NumpyBackend(Kernels):
 
     def cumsum(self, x: Array, axis: int) -> Array:
         return quiet.run(np.cumsum, x, axis, x.dtype)
+
+    def argsort(self, x: Array, axis: int) -> Array:
+        return np.argsort(x, axis, kind="stable")
 
     def matmul(self, x: Array, y: Array) -> Array:
         return quiet.run(np.matmul, x, y)

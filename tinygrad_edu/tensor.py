@@ -152,9 +152,17 @@ class Tensor(Value):
         out.tracked, out.grad = self.tracked, copy.deepcopy(self.grad, memo)
         return out
 
+    def new_full(self, size: tuple[int, ...], fill_value: Any) -> Tensor:
+        """A Tensor of shape `size` with `fill_value` everywhere, in this Tensor's dtype and on its backend."""
+        return Tensor(self.backend.from_numpy(np.full(size, fill_value, self.dtype)), self.backend)
+
     def new_ones(self, size: tuple[int, ...]) -> Tensor:
         """Ones of shape `size`, in this Tensor's dtype and on its backend."""
-        return Tensor(self.backend.from_numpy(np.ones(size, self.dtype)), self.backend)
+        return self.new_full(size, 1)
+
+    def new_zeros(self, size: tuple[int, ...]) -> Tensor:
+        """Zeros of shape `size`, in this Tensor's dtype and on its backend."""
+        return self.new_full(size, 0)
 
     # Gradients.
 

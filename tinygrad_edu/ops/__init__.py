@@ -1,12 +1,17 @@
 """The ops, each with its gradient rule beside it. `tinygrad_edu.Tensor` has most of them as methods."""
 
 # fmt: off
-# ruff: noqa: I001
+# ruff: noqa: F401, I001
 from tinygrad_edu.ops.op import FUSED
 from tinygrad_edu.ops.agree import broadcast_shapes, cast, clone, promote_types, result_type
 from tinygrad_edu.ops.elementwise import (
-    abs, add, cos, div, eq, exp, expm1, ge, gt, le, log, log1p, logical_and, logical_not, logical_or, lt, maximum,
-    minimum, mul, ne, neg, pow, relu, sigmoid, sin, sqrt, sub, tanh, where,
+    add, allclose, atan2, clamp, clamp_max, clamp_min, div, eq, ge, gt, isclose, isfinite, isinf, isnan, le, lerp,
+    logaddexp, logical_and, logical_not, logical_or, logical_xor, lt, maximum, minimum, mul, ne, neg, pow, remainder,
+    sub, where,
+)
+from tinygrad_edu.ops.unary import (
+    abs, acos, asin, atan, ceil, cos, cosh, erf, exp, exp2, expm1, floor, log, log10, log1p, log2, reciprocal, relu,
+    round, rsqrt, sigmoid, sign, sin, sinh, sqrt, square, tan, tanh, trunc,
 )
 from tinygrad_edu.ops.shape import (
     cat, expand, flatten, flip, permute, reshape, squeeze, stack, transpose, unsqueeze,
@@ -16,11 +21,4 @@ from tinygrad_edu.ops.reduce import amax, argmax, max, mean, sum
 from tinygrad_edu.ops.linalg import linear, matmul
 from tinygrad_edu.ops.softmax import log_softmax, logsumexp, softmax
 
-__all__ = [  # noqa: RUF022
-    "FUSED", "broadcast_shapes", "cast", "clone", "promote_types", "result_type",
-    "abs", "add", "cos", "div", "eq", "exp", "expm1", "ge", "gt", "le", "log", "log1p", "logical_and", "logical_not",
-    "logical_or", "lt", "maximum", "minimum", "mul", "ne", "neg", "pow", "relu", "sigmoid", "sin", "sqrt", "sub",
-    "tanh", "where", "cat", "expand", "flatten", "flip", "permute", "reshape", "squeeze", "stack", "transpose",
-    "unsqueeze", "gather", "getitem", "setitem", "amax", "argmax", "max", "mean", "sum", "linear", "matmul",
-    "log_softmax", "logsumexp", "softmax",
-]
+__all__ = ["FUSED", *[name for name, f in globals().items() if callable(f)]]

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_edu.autograd import NO_SETTINGS, Node, Value, is_grad_enabled
 from tinygrad_edu.backend import Backend, get_backend
-from tinygrad_edu.ops.op import Op, check_same_backend, op
+from tinygrad_edu.ops.op import Op, check_same_backend, check_tensor, op
 
 DEFAULT_FLOAT = np.dtype(np.float32)
 ALL, NUMBERS, FLOATS = "biuf", "iuf", "f"  # kinds of dtypes, by NumPy's letters, that an op takes
@@ -90,6 +90,23 @@ def refuse_bool(name: str, *operands: Any) -> None:
             raise TypeError(
                 f"{name}: not defined for bool; convert it first, x.long() or x.float() (`~x` turns a mask)"
             )
+
+
+def check_float(name: str, *tensors: Any) -> None:
+    """TypeError unless all are float Tensors."""
+    for x in tensors:
+        check_tensor(name, x)
+        if x.data.dtype.kind != "f":
+            raise TypeError(f"{name}: expected a float Tensor, got {x.data.dtype}; convert it first, x.float()")
+
+
+def check_same_dtype(name: str, *tensors: Any) -> None:
+    """TypeError unless all are Tensors of one dtype."""
+    for x in tensors:
+        check_tensor(name, x)
+    dtypes = [x.data.dtype for x in tensors]
+    if any(d != dtypes[0] for d in dtypes):
+        raise TypeError(f"{name}: expected Tensors of one dtype, got {', '.join(map(str, dtypes))}")
 
 
 @op

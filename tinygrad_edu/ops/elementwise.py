@@ -1,7 +1,8 @@
-"""Ops that work element by element: arithmetic, comparison, exponentials, each with its gradient rule below it."""
+"""Arithmetic, comparison and choice, element by element, each op with its gradient rule below it."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from tinygrad_edu.ops.agree import (
     align,
     broadcast_shapes,
     cast,
+    check_float,
+    check_same_dtype,
     comparison,
     constant,
     elementwise,
@@ -31,16 +34,10 @@ def add(a, b) -> Array:
     return a.backend.add(a.data, b.data)
 
 
-add.vjp = (lambda g: g, lambda g: g)
-
-
 @numeric
 def sub(a, b) -> Array:
     """a - b, elementwise. TypeError for bool, as in torch."""
     return a.backend.sub(a.data, b.data)
-
-
-sub.vjp = (lambda g: g, lambda g: -g)
 
 
 @elementwise
@@ -49,16 +46,10 @@ def mul(a, b) -> Array:
     return a.backend.mul(a.data, b.data)
 
 
-mul.vjp = (lambda g, b: g * b, lambda g, a: g * a)
-
-
 @floating
 def div(a, b) -> Array:
     """a / b, elementwise, a float also for integers."""
     return a.backend.div(a.data, b.data)
-
-
-div.vjp = (lambda g, b: g / b, lambda g, b, out: -g * out / b)
 
 
 @numeric
@@ -69,7 +60,37 @@ def neg(a) -> Array:
     return a.backend.mul(a.data, constant(-1.0, a.data.dtype, a.backend).data)
 
 
+@numeric
+def remainder(a, b) -> Array:
+    """a - b floor(a / b), elementwise, exactly: it has b's sign. ZeroDivisionError for integers by 0, as in torch."""
+    if a.data.dtype.kind != "f" and (found := a.backend.nonzero(a.backend.equal(b.data, 0)))[:1] and found[0].shape[0]:
+        raise ZeroDivisionError("remainder: integers by 0 have none")
+    return a.backend.remainder(a.data, b.data)
+
+
+@floating
+def atan2(a, b) -> Array:
+    """The angle of the point (b, a) in radians, from -pi to pi, elementwise."""
+    return a.backend.atan2(a.data, b.data)
+
+
+@floating
+def logaddexp(a, b) -> Array:
+    """log(exp(a) + exp(b)), elementwise, without overflow."""
+    lib, a, b = a.backend, a.data, b.data
+    gap = lib.sub(a, b)
+    larger = lib.add(lib.maximum(a, b), lib.log1p(lib.exp(lib.mul(lib.maximum(gap, lib.mul(gap, -1.0)), -1.0))))
+    return lib.where(lib.equal(a, b), lib.add(a, math.log(2.0)), larger)  # two infinities have no gap
+
+
+add.vjp = (lambda g: g, lambda g: g)
+sub.vjp = (lambda g: g, lambda g: -g)
+mul.vjp = (lambda g, b: g * b, lambda g, a: g * a)
+div.vjp = (lambda g, b: g / b, lambda g, b, out: -g * out / b)
 neg.vjp = lambda g: -g
+remainder.vjp = (lambda g: g, lambda g, a, b, out: g * ((out - a) / b).detach())
+atan2.vjp = (lambda g, a, b: g * b / (a * a + b * b), lambda g, a, b: -g * a / (a * a + b * b))
+logaddexp.vjp = (lambda g, a, b: g / ((b - a).exp() + 1.0), lambda g, a, b: g / ((a - b).exp() + 1.0))
 
 
 @elementwise
@@ -92,7 +113,7 @@ def _pow_integers(a: Value, b: Value) -> Array:
 _pow.vjp = (
     lambda g, a, b: where(b == 0, 0.0, g * b * a ** (b - 1.0)),
     # d(a**b)/db = a**b log a; where a is 0 and b >= 0 it is 0, and log must not make a NaN of it
-    lambda g, a, b, out: where(logical_and(a == 0, b >= 0), 0.0, g * out * log(a)),
+    lambda g, a, b, out: where(logical_and(a == 0, b >= 0), 0.0, g * out * a.log()),
 )
 
 
@@ -105,33 +126,62 @@ def pow(a: Any, b: Any) -> Any:
     return _pow(a, b)
 
 
+def lerp(a: Any, b: Any, weight: Any) -> Any:
+    """a + weight (b - a), elementwise: a for weight 0, b for weight 1."""
+    check_float("lerp", a, b)
+    return add(a, mul(sub(b, a), weight))
+
+
+# The larger and the smaller. At ties of two Tensors each gets half of the gradient, as in torch.
+
+
 @elementwise
 def maximum(a, b) -> Array:
-    """The larger of a and b, elementwise; NaN if either is NaN. At ties each gets half of the gradient, as in torch."""
+    """The larger of a and b, elementwise; NaN if either is NaN."""
     return a.backend.maximum(a.data, b.data)
+
+
+@elementwise
+def minimum(a, b) -> Array:
+    """The smaller of a and b, elementwise; NaN if either is NaN."""
+    lib, x, y = a.backend, a.data, b.data
+    x_is_nan = lib.equal(lib.equal(x, x), False)
+    return lib.where(lib.maximum(lib.less(x, y), x_is_nan), x, y)
+
+
+@numeric
+def clamp_min(a, b) -> Array:
+    """a, or b where a is smaller; at ties the gradient is a's."""
+    return a.backend.maximum(a.data, b.data)
+
+
+@numeric
+def clamp_max(a, b) -> Array:
+    """a, or b where a is larger; at ties the gradient is a's."""
+    return minimum.op.forward(a, b)
 
 
 maximum.vjp = (
     lambda g, a, b: where(a < b, 0.0, where(a == b, g / 2.0, g)),
     lambda g, a, b: where(b < a, 0.0, where(a == b, g / 2.0, g)),
 )
+minimum.vjp = maximum.vjp[::-1]
+clamp_min.vjp = (lambda g, a, b: where(a >= b, g, 0.0), lambda g, a, b: where(a < b, g, 0.0))
+clamp_max.vjp = (lambda g, a, b: where(a <= b, g, 0.0), lambda g, a, b: where(a > b, g, 0.0))
 
 
-@elementwise
-def minimum(a, b) -> Array:
-    """The smaller of a and b, elementwise; NaN if either is NaN. At ties each gets half of the gradient."""
-    lib, x, y = a.backend, a.data, b.data
-    x_is_nan = lib.equal(lib.equal(x, x), False)
-    return lib.where(lib.maximum(lib.less(x, y), x_is_nan), x, y)
+def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
+    """x limited to `min` from below and `max` from above: numbers, Tensors that broadcast, or None for no limit.
+
+    Where x is at a limit the gradient is x's. Where min > max the result is max. ValueError if both are None.
+    """
+    if min is None and max is None:
+        raise ValueError("clamp: expected min or max, got neither")
+    x = x if min is None else clamp_min(x, min)
+    return x if max is None else clamp_max(x, max)
 
 
-minimum.vjp = (
-    lambda g, a, b: where(b < a, 0.0, where(a == b, g / 2.0, g)),
-    lambda g, a, b: where(a < b, 0.0, where(a == b, g / 2.0, g)),
-)
-
-
-# Comparison. No gradient: the results are bool.
+# Comparison and logic. No gradient: the results are bool.
 
 
 @comparison
@@ -183,6 +233,40 @@ def logical_or(a: Any, b: Any) -> Any:
     return maximum(cast(a, dtype=np.bool_), cast(b, dtype=np.bool_))
 
 
+def logical_xor(a: Any, b: Any) -> Any:
+    """True where one of a and b is 0 or False, and the other is not."""
+    return ne(cast(a, dtype=np.bool_), cast(b, dtype=np.bool_))
+
+
+def isnan(x: Any) -> Any:
+    """True where x is NaN."""
+    return ne(x, x)
+
+
+def isfinite(x: Any) -> Any:
+    """True where x is neither NaN nor infinite."""
+    return lt(-math.inf, x) * lt(x, math.inf)
+
+
+def isinf(x: Any) -> Any:
+    """True where x is inf or -inf."""
+    return logical_or(eq(x, math.inf), eq(x, -math.inf))
+
+
+def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+    """True where |a - b| <= atol + rtol |b|, or a == b; `equal_nan`: also where both are NaN. No promotion."""
+    check_same_dtype("isclose", a, b)
+    a, b = [x if x.data.dtype.kind == "f" else cast(x, dtype=np.float64) for x in (a, b)]
+    gap, size = [where(x < 0, -x, x) for x in (a - b, b)]
+    close = logical_or(eq(a, b), isfinite(gap) * le(gap, size * rtol + atol))
+    return logical_or(close, isnan(a) * isnan(b)) if equal_nan else close
+
+
+def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether `isclose` holds everywhere."""
+    return isclose(a, b, rtol, atol, equal_nan).all().item()
+
+
 @op
 def _where(condition, a, b):
     return a.backend.where(condition.data, a.data, b.data)
@@ -193,64 +277,14 @@ _where.vjp = (None, lambda g, condition: where(condition, g, 0.0), lambda g, con
 
 def where(condition: Any, a: Any, b: Any) -> Any:
     """a where `condition` (bool) is true, b elsewhere; all three broadcast. TypeError if `condition` is not bool."""
-    if not isinstance(condition, Value) or condition.data.dtype.kind != "b":
-        found = condition.data.dtype if isinstance(condition, Value) else type(condition).__name__
-        raise TypeError(f"where: expected a bool Tensor as condition, got {found}")
+    check_mask("where", condition)
     a, b = align("where", (a, b), ALL, backend=condition.backend)
     broadcast_shapes("where", condition.data.shape, a.data.shape, b.data.shape)
     return _where(condition, a, b)
 
 
-# Exponentials and their kin. Those that are one primitive of the backend stand in a line each.
-
-
-def unary(primitive: str, vjp: Any, doc: str) -> Any:
-    """The op on floats that calls one primitive."""
-
-    def forward(x: Any) -> Array:
-        return getattr(x.backend, primitive)(x.data)
-
-    forward.__name__, forward.__doc__ = primitive, doc
-    call = floating(forward)
-    call.vjp = vjp
-    return call
-
-
-exp = unary("exp", lambda g, out: g * out, "e ** x, elementwise.")
-expm1 = unary("expm1", lambda g, out: g * (out + 1.0), "exp(x) - 1, elementwise, accurate near 0.")
-log: Any = unary("log", lambda g, x: g / x, "The natural logarithm, elementwise: -inf at 0, NaN below.")
-log1p = unary("log1p", lambda g, x: g / (x + 1.0), "log(1 + x), elementwise, accurate near 0.")
-sqrt = unary("sqrt", lambda g, out: g / (out * 2.0), "The square root, elementwise: NaN below 0.")
-sin = unary("sin", lambda g, x: g * cos(x), "The sine of x in radians, elementwise.")
-cos: Any = unary("cos", lambda g, x: -g * sin(x), "The cosine of x in radians, elementwise.")
-tanh = unary("tanh", lambda g, out: g - g * out * out, "The hyperbolic tangent, elementwise.")
-
-
-@floating
-def sigmoid(x) -> Array:
-    """1 / (1 + exp(-x)), elementwise."""
-    b = x.backend
-    return b.div(1.0, b.add(b.exp(b.mul(x.data, -1.0)), 1.0))
-
-
-sigmoid.vjp = lambda g, out: g * out * (1.0 - out)
-
-
-@numeric
-def relu(x) -> Array:
-    """max(x, 0), elementwise; the gradient at 0 is 0, as in torch. TypeError for bool."""
-    return x.backend.maximum(x.data, 0)
-
-
-relu.vjp = lambda g, out: where(out == 0.0, 0.0, g)  # so written, a NaN lets the gradient through, as torch does
-
-
-@numeric
-def abs(x) -> Array:
-    """|x|, elementwise; the gradient at 0 is 0. TypeError for bool, as in torch."""
-    if x.data.dtype.kind == "u":
-        return x.backend.maximum(x.data, 0)
-    return x.backend.maximum(x.data, x.backend.mul(x.data, -1))
-
-
-abs.vjp = lambda g, x: g * (cast(x > 0, dtype=g.dtype) - cast(x < 0, dtype=g.dtype))
+def check_mask(name: str, mask: Any) -> None:
+    """TypeError unless `mask` is a bool Tensor."""
+    if not isinstance(mask, Value) or mask.data.dtype.kind != "b":
+        found = mask.data.dtype if isinstance(mask, Value) else type(mask).__name__
+        raise TypeError(f"{name}: expected a bool Tensor as condition, got {found}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_edu.autograd import Value
-from tinygrad_edu.ops.agree import broadcast_shapes, refuse_bool
+from tinygrad_edu.ops.agree import broadcast_shapes, check_same_dtype, refuse_bool
 from tinygrad_edu.ops.op import fused, op
 from tinygrad_edu.ops.shape import reshape, unsqueeze
 
@@ -18,13 +18,10 @@ def _matmul(a, b):
 _matmul.vjp = (lambda g, b: _matmul(g, b.mT), lambda g, a: _matmul(a.mT, g))
 
 
-def check_same_dtype(name: str, *tensors: Value) -> None:
-    """TypeError if the Tensors are not of one dtype (matrix products do not promote, as in torch), or are bool."""
-    dtypes = [x.data.dtype for x in tensors]
-    if any(d != dtypes[0] for d in dtypes):
-        raise TypeError(f"{name}: expected Tensors of one dtype, got {', '.join(map(str, dtypes))}")
-    if dtypes[0].kind == "b":
-        refuse_bool(name, *tensors)
+def _check_product(name: str, *tensors: Value) -> None:
+    """TypeError unless the Tensors are of one dtype (matrix products do not promote, as in torch), and no bools."""
+    check_same_dtype(name, *tensors)
+    refuse_bool(name, *tensors)
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -46,7 +43,7 @@ def matmul(a: Any, b: Any) -> Any:
             f"matmul: expected {form}, got {sa} @ {sb}: dimension -1 of the left is {sa[-1]}, "
             f"dimension {max(-2, -len(sb))} of the right is {sb[max(-2, -len(sb))]}"
         )
-    check_same_dtype("matmul", a, b)
+    _check_product("matmul", a, b)
     if len(sa) == 1:
         return (
             reshape(out := matmul(unsqueeze(a, 0), b), (*out.shape[:-2], *out.shape[-1:]))
@@ -74,7 +71,7 @@ def _check_linear(x: Any, weight: Any, bias: Any = None) -> None:
         )
     if bias is not None and bias.data.shape != sw[:1]:
         raise ValueError(f"linear: expected bias of shape {sw[:1]} for weight {sw}, got {bias.data.shape}")
-    check_same_dtype("linear", x, weight, *([] if bias is None else [bias]))
+    _check_product("linear", x, weight, *([] if bias is None else [bias]))
 
 
 @fused(_check_linear)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu.ops.agree import cast, refuse_bool
+from tinygrad_edu.ops.agree import cast, check_float, refuse_bool
 from tinygrad_edu.ops.elementwise import eq, logical_and, logical_or, ne
 from tinygrad_edu.ops.index import gather
 from tinygrad_edu.ops.op import check_tensor, op, unrecorded_op
@@ -32,13 +32,6 @@ def kept(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
 def reduced_dims(name: str, dim: Dims, ndim: int) -> tuple[int, ...]:
     """`dim` counted from the front; all for None, and, as torch has it, for ()."""
     return canonical_dims(name, None if isinstance(dim, (tuple, list)) and not dim else dim, ndim)
-
-
-def check_float(name: str, x: Any) -> None:
-    """TypeError unless x is a float Tensor."""
-    check_tensor(name, x)
-    if x.data.dtype.kind != "f":
-        raise TypeError(f"{name}: expected a float Tensor, got {x.data.dtype}; convert it first, x.float()")
 
 
 @op

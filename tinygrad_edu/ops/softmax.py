@@ -10,11 +10,10 @@ from typing import Any
 
 from tinygrad_edu.autograd import Value
 from tinygrad_edu.backend import Array
-from tinygrad_edu.ops.agree import DEFAULT_FLOAT, cast
-from tinygrad_edu.ops.elementwise import exp
+from tinygrad_edu.ops.agree import DEFAULT_FLOAT, cast, check_float
 from tinygrad_edu.ops.op import check_tensor, op
-from tinygrad_edu.ops.reduce import check_float
 from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, reshape
+from tinygrad_edu.ops.unary import exp
 
 
 def _top(x: Value, dims: tuple[int, ...]) -> Array:

@@ -1,0 +1,145 @@
+"""Functions of one number, element by element: exponentials, trigonometry, rounding and their kin.
+
+Each is a line: its name, how a backend computes it (the name of a primitive, or a formula in primitives), and its
+gradient rule.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tinygrad_edu.backend import Array, Backend
+from tinygrad_edu.ops.agree import FLOATS, NUMBERS, elementwise, numeric
+from tinygrad_edu.ops.elementwise import where
+
+LN2, LN10 = math.log(2.0), math.log(10.0)
+
+
+def unary(name: str, doc: str, compute: str | Callable[[Backend, Array], Array], vjp: Any, kinds: str = FLOATS) -> Any:
+    """The op `name` on Tensors of `kinds`: `compute` names a primitive, or is a function of backend and array."""
+
+    def primitive(x: Any) -> Array:
+        return getattr(x.backend, name)(x.data)
+
+    def formula(x: Any) -> Array:
+        return compute(x.backend, x.data)  # type: ignore[operator]
+
+    forward = primitive if compute == name else formula
+    forward.__name__, forward.__doc__ = name, doc
+    call = elementwise(forward, kinds)
+    call.vjp = vjp
+    return call
+
+
+# fmt: off
+exp = unary("exp", "e ** x, elementwise.", "exp", lambda g, out: g * out)
+exp2 = unary("exp2", "2 ** x, elementwise.", lambda b, x: b.pow(2.0, x), lambda g, out: g * out * LN2)
+expm1 = unary("expm1", "exp(x) - 1, elementwise, accurate near 0.", "expm1", lambda g, out: g * (out + 1.0))
+log = unary("log", "The natural logarithm, elementwise: -inf at 0, NaN below.", "log", lambda g, x: g / x)
+log1p = unary("log1p", "log(1 + x), elementwise, accurate near 0.", "log1p", lambda g, x: g / (x + 1.0))
+log2 = unary("log2", "The logarithm to base 2, elementwise.",
+             lambda b, x: b.div(b.log(x), LN2), lambda g, x: g / (x * LN2))
+log10 = unary("log10", "The logarithm to base 10, elementwise.",
+              lambda b, x: b.div(b.log(x), LN10), lambda g, x: g / (x * LN10))
+sqrt = unary("sqrt", "The square root, elementwise: NaN below 0.", "sqrt", lambda g, out: g / (out * 2.0))
+rsqrt = unary("rsqrt", "1 / sqrt(x), elementwise.",
+              lambda b, x: b.div(1.0, b.sqrt(x)), lambda g, out: g * -0.5 * (out * out * out))
+reciprocal = unary("reciprocal", "1 / x, elementwise.", lambda b, x: b.div(1.0, x), lambda g, out: -g * (out * out))
+square = unary("square", "x * x, elementwise.", lambda b, x: b.mul(x, x), lambda g, x: g * (x * 2.0), NUMBERS)
+sin = unary("sin", "The sine of x in radians, elementwise.", "sin", lambda g, x: g * cos(x))
+cos: Any = unary("cos", "The cosine of x in radians, elementwise.", "cos", lambda g, x: g * -sin(x))
+tan = unary("tan", "The tangent of x in radians, elementwise.",
+            lambda b, x: b.div(b.sin(x), b.cos(x)), lambda g, out: g * (out * out + 1.0))
+asin = unary("asin", "The angle in radians, -pi/2 to pi/2, whose sine is x, elementwise: NaN outside -1 to 1.",
+             lambda b, x: b.atan2(x, _other_leg(b, x)), lambda g, x: g * rsqrt(1.0 - x * x))
+acos = unary("acos", "The angle in radians, 0 to pi, whose cosine is x, elementwise: NaN outside -1 to 1.",
+             lambda b, x: b.atan2(_other_leg(b, x), x), lambda g, x: -g * rsqrt(1.0 - x * x))
+atan = unary("atan", "The angle in radians, -pi/2 to pi/2, whose tangent is x, elementwise.",
+             lambda b, x: b.atan2(x, 1.0), lambda g, x: g / (x * x + 1.0))
+sinh = unary("sinh", "The hyperbolic sine, elementwise.", lambda b, x: _sinh(b, x), lambda g, x: g * cosh(x))
+cosh = unary("cosh", "The hyperbolic cosine, elementwise.", lambda b, x: _cosh(b, x), lambda g, x: g * sinh(x))
+tanh = unary("tanh", "The hyperbolic tangent, elementwise.", "tanh", lambda g, out: g - g * out * out)
+sigmoid = unary("sigmoid", "1 / (1 + exp(-x)), elementwise.",
+                lambda b, x: b.div(1.0, b.add(b.exp(b.mul(x, -1.0)), 1.0)), lambda g, out: g * (out - out * out))
+erf = unary("erf", "2/sqrt(pi) times the integral of exp(-t ** 2) from 0 to x, elementwise.",
+            "erf", lambda g, x: g * exp(x * -x) * (2.0 / math.sqrt(math.pi)))
+# fmt: on
+
+
+def _other_leg(b: Backend, x: Array) -> Array:
+    """sqrt(1 - x²), accurate near 1."""
+    return b.sqrt(b.mul(b.sub(1.0, x), b.add(1.0, x)))
+
+
+def _sinh(b: Backend, x: Array) -> Array:
+    """2 s sqrt(1 + s²), s = sinh(x/2) = (expm1(x/2) - expm1(-x/2)) / 2: right near 0, and where exp(x) overflows."""
+    s = b.mul(b.sub(b.expm1(b.mul(x, 0.5)), b.expm1(b.mul(x, -0.5))), 0.5)
+    return b.mul(b.mul(s, 2.0), b.sqrt(b.add(b.mul(s, s), 1.0)))
+
+
+def _cosh(b: Backend, x: Array) -> Array:
+    """(h² + 1/h²) / 2, h = exp(x/2): right also where exp(x) overflows."""
+    h = b.exp(b.mul(x, 0.5))
+    return b.add(b.mul(b.mul(h, 0.5), h), b.div(b.div(0.5, h), h))
+
+
+# Steps: the gradient is 0 everywhere, as in torch.
+
+
+def _step(name: str, doc: str, compute: Callable[[Backend, Array], Array]) -> Any:
+    """An op that rounds: integers are left as they are."""
+    rounded = lambda b, x: compute(b, x) if x.dtype.kind == "f" else b.cast(x, x.dtype)
+    return unary(name, doc, rounded, lambda g: g.new_zeros(g.shape), NUMBERS)
+
+
+def _ceil(b: Backend, x: Array) -> Array:
+    return b.mul(b.floor(b.mul(x, -1.0)), -1.0)
+
+
+def _round(b: Backend, x: Array) -> Array:
+    """To the nearest; where there are two, the even one."""
+    low = b.floor(x)
+    part, odd = b.sub(x, low), b.sub(low, b.mul(b.floor(b.mul(low, 0.5)), 2.0))
+    up = b.maximum(b.less(0.5, part), b.mul(b.equal(part, 0.5), b.equal(odd, 1.0)))
+    return b.where(b.equal(part, part), b.add(low, b.cast(up, x.dtype)), x)  # an infinity has no part
+
+
+floor = _step("floor", "The largest integer that is not above x, elementwise.", lambda b, x: b.floor(x))
+ceil = _step("ceil", "The smallest integer that is not below x, elementwise.", _ceil)
+trunc = _step("trunc", "x without its fraction.", lambda b, x: b.where(b.less(x, 0.0), _ceil(b, x), b.floor(x)))
+_round_op = _step("round", "The nearest integer, the even one of two.", _round)
+sign = unary(
+    "sign",
+    "1, 0 or -1, as x is above, at or below 0 (0 for NaN), elementwise.",
+    lambda b, x: b.sub(b.cast(b.less(0, x), x.dtype), b.cast(b.less(x, 0), x.dtype)),
+    lambda g: g.new_zeros(g.shape),
+    NUMBERS,
+)
+
+
+def round(x: Any, *, decimals: int = 0) -> Any:
+    """x to so many decimals, the even one of two that are as near; the gradient is 0."""
+    if not decimals:
+        return _round_op(x)
+    scale = 10.0 ** max(decimals, -decimals)
+    return _round_op(x * scale) / scale if decimals > 0 else _round_op(x / scale) * scale
+
+
+@numeric
+def relu(x) -> Array:
+    """max(x, 0), elementwise; the gradient at 0 is 0, as in torch. TypeError for bool."""
+    return x.backend.maximum(x.data, 0)
+
+
+@numeric
+def abs(x) -> Array:
+    """|x|, elementwise; the gradient at 0 is 0. TypeError for bool, as in torch."""
+    if x.data.dtype.kind == "u":
+        return x.backend.maximum(x.data, 0)
+    return x.backend.maximum(x.data, x.backend.mul(x.data, -1))
+
+
+relu.vjp = lambda g, out: where(out == 0.0, 0.0, g)  # so written, a NaN lets the gradient through, as torch does
+abs.vjp = lambda g, x: g * sign(x)
