@@ -13,5 +13,10 @@ def register_projects() -> dict[str, Project]:
             module="tinygrad_edu.scripts.ch07_digits",
             chapter="7",
             summary="A multi-layer perceptron learns to read handwritten digits",
-        )
+        ),
+        "moons": Project(
+            module="tinygrad_edu.scripts.ch07_moons",
+            chapter="7",
+            summary="micrograd's demo: a network, or a perceptron, separates two moons",
+        ),
     }

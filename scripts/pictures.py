@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,3 +79,26 @@ def image_grid(images: np.ndarray, titles: Sequence[str] = (), columns: int = 10
             if titles:
                 ax.set_title(titles[i], fontsize=8)
     return figure
+
+
+def animation(frames: Iterable[Figure], seconds: float = 0.2) -> bytes:
+    """A GIF, as bytes, that shows the Figures one after the other, `seconds` each, and begins anew after the last.
+
+    ValueError for no frames.
+    """
+    require("matplotlib", extra="viz")
+    from PIL import Image  # Pillow comes with matplotlib
+
+    images = []
+    for figure in frames:
+        canvas: Any = figure.canvas
+        canvas.draw()
+        images.append(
+            Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+        )
+    if not images:
+        raise ValueError("animation: expected at least one frame, got none")
+    times = [int(1000 * seconds)] * (len(images) - 1) + [2000]  # milliseconds: a rest on the last picture
+    out = BytesIO()
+    images[0].save(out, "GIF", save_all=True, append_images=images[1:], duration=times, loop=0)
+    return out.getvalue()
