@@ -21,6 +21,8 @@ from tinygrad_edu.errors import require
 
 REFERENCES = ("torch", "sklearn")  # `torch_test_accuracy` is shown beside `test_accuracy`
 
+MEDIA_TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".gif": "image/gif"}  # of the pictures, by file name
+
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 50rem; margin: 2rem auto;
        padding: 0 1rem; overflow-wrap: anywhere }
@@ -110,6 +112,38 @@ def lines(results: Mapping[str, Any], verdicts: Sequence[str]) -> list[str]:
     return [*text, *verdicts]
 
 
+def save_figure(folder: Path, name: str, figure: Any) -> Path:
+    """The file NAME.png, .svg or .gif in `folder`, with what `figure` shows.
+
+    It is a matplotlib Figure, an SVG document as text, or a GIF as bytes. TypeError for another kind of object,
+    ValueError for text that is no SVG and bytes that are no GIF.
+    """
+    if isinstance(figure, str):
+        if "<svg" not in figure:
+            raise ValueError(f"figure: expected {name!r} as text to be an SVG document, got {figure[:40]!r}")
+        path = folder / f"{name}.svg"
+        path.write_text(figure, encoding="utf-8")
+    elif isinstance(figure, bytes):
+        if not figure.startswith(b"GIF8"):
+            raise ValueError(f"figure: expected {name!r} as bytes to be a GIF, got {figure[:8]!r}")
+        path = folder / f"{name}.gif"
+        path.write_bytes(figure)
+    elif hasattr(figure, "savefig"):
+        path = folder / f"{name}.png"
+        figure.savefig(path, dpi=120, bbox_inches="tight")
+    else:
+        raise TypeError(
+            f"figure: expected {name!r} to be a matplotlib Figure, an SVG document (str) or a GIF (bytes), "
+            f"got {type(figure).__name__}"
+        )
+    return path
+
+
+def _data_uri(path: Path) -> str:
+    """The picture itself, as an address that needs no file and no network."""
+    return f"data:{MEDIA_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
 def html(
     title: str,
     facts: Mapping[str, Any],
@@ -117,7 +151,7 @@ def html(
     verdicts: Sequence[str],
     figures: Sequence[tuple[Path, str]],
 ) -> str:
-    """The page: `facts` about the run, `results` as `table` has them, verdicts, PNG files with their captions."""
+    """The page: `facts` about the run, `results` as `table` has them, verdicts, picture files with captions."""
     head, *rows = table(results)
     parts = [f"<h1>{escape(title)}</h1>"]
     parts += [f'<p class="verdict">{escape(verdict)}</p>' for verdict in verdicts]
@@ -127,8 +161,7 @@ def html(
     if figures:
         parts.append("<h2>Pictures</h2>")
     for path, caption in figures:
-        picture = base64.b64encode(path.read_bytes()).decode()
-        image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{picture}">'
+        image = f'<img alt="{escape(caption)}" src="{_data_uri(path)}">'
         parts.append(f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>")
     parts += [
         "<h2>What ran</h2>\n<table>",

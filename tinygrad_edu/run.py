@@ -273,10 +273,11 @@ class Run:
         return self.metrics.history(name)
 
     def figure(self, name: str, figure: Any, caption: str = "") -> None:
-        """Save a matplotlib Figure as `name`.png in the run's folder, and show it in the report."""
-        path = self.out / f"{name}.png"
-        figure.savefig(path, dpi=120, bbox_inches="tight")
-        self._figures.append((path, caption or name))
+        """Keep a picture as `name`.png, .svg or .gif in the run's folder, and show it in the report.
+
+        `figure`: a matplotlib Figure, an SVG document as text, or a GIF as bytes. TypeError, ValueError for others.
+        """
+        self._figures.append((report.save_figure(self.out, name, figure), caption or name))
 
     def result(self, **results: Any) -> None:
         """Note the run's figures, units in the name; with `torch_` or `sklearn_` before a name, the reference's."""
