@@ -29,7 +29,7 @@ from typing import Any, Self, TypeVar
 
 import tinygrad_edu as tg
 from tinygrad_edu import report
-from tinygrad_edu.checkpoint import Checkpoint, make_folder
+from tinygrad_edu.checkpoint_file import Checkpoint, make_folder
 from tinygrad_edu.metrics import Metrics
 
 T = TypeVar("T")

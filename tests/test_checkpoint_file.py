@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tinygrad_edu import state
-from tinygrad_edu.checkpoint import Checkpoint
+from tinygrad_edu.checkpoint_file import Checkpoint
 
 NAME, PREVIOUS = "checkpoint.safetensors", "checkpoint.previous.safetensors"
 
