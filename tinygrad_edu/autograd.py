@@ -23,8 +23,10 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_edu.backend import Array, Backend
+from tinygrad_edu.gradient_hooks import call_hooks
 
 if TYPE_CHECKING:
+    from tinygrad_edu.debug import Watch
     from tinygrad_edu.ops.op import Op
     from tinygrad_edu.tensor import Tensor
 
@@ -57,14 +59,16 @@ class Value:
     """An array, and what autograd needs to know of it. `Tensor` (one floor up) adds the mathematics.
 
     `tracked`: gradients are wanted with respect to it. `version`: a list of one number, the count of changes in place,
-    shared by an array and its views; None, which stands for [0], as long as there is no view and no change.
+    shared by an array and its views; None, which stands for [0], as long as there is no view and no change. `hooks`
+    are a leaf's, and not there without any; a result's are its node's.
     """
 
-    __slots__ = ("__weakref__", "backend", "data", "grad", "node", "tracked", "version")
+    __slots__ = ("__weakref__", "backend", "data", "grad", "hooks", "node", "tracked", "version")
 
     # What ops return, and what backward passes compute with; tensor.py sets them, as this floor cannot import that one.
     kind: type[Tensor]
     cotangent: type[Tensor]
+    watch: Watch | None = None  # sees every op while `detect_anomaly` is at work
 
     def __init__(self, data: Array, backend: Backend, node: Node | None = None) -> None:
         self.data = data
@@ -87,7 +91,7 @@ class Value:
         self.version[0] += 1
 
 
-_clock = itertools.count()
+clock = itertools.count()
 NO_SETTINGS: dict[str, Any] = {}
 NOTHING: tuple[Value, ...] = ()
 
@@ -100,14 +104,16 @@ class Node:
     `saved` (None once the node has been walked and freed); `stamps` are their counts of changes then, None where all
     were 0. `shapes` are the arguments' shapes, None where they are all the result's. Arguments are older than the node
     and cannot point back at it, and the result is saved as an alias without history: so there is no cycle.
+    `line` is the user's that called the op; `detect_anomaly` notes it.
     """
 
-    __slots__ = ("born", "extra", "parents", "plan", "saved", "settings", "shapes", "stamps")
+    __slots__ = ("born", "extra", "hooks", "line", "parents", "plan", "saved", "settings", "shapes", "stamps")
 
     def __init__(
         self, op: Op, args: tuple[Value, ...], settings: dict[str, Any], out: Value, same_shape: bool = False
     ) -> None:
-        self.born = next(_clock)
+        self.born = next(clock)
+        self.hooks: Any = None
         self.settings = settings
         self.shapes = None if same_shape else tuple([a.data.shape for a in args])
         self.extra: Any  # what a fused op's kernel keeps for its backward pass
@@ -234,18 +240,20 @@ def walk(
             cotangent = arrived.pop(node, None)
             if cotangent is None:
                 continue
-            g = cotangent
+            if stop and node in targets:  # its hooks are called by the walk around this one
+                found[node] = cotangent
+                continue
+            g = cotangent if node.hooks is None else call_hooks(node.hooks, cotangent, create_graph)
             needs: tuple[bool, ...] = node.plan.needs
             if inputs is not None:
                 if node in targets:
                     found[node] = g
-                    if stop:
-                        continue
                 needs = tuple([parent in useful for parent in node.parents])
                 if True not in needs:
                     continue
             parents, shapes = node.parents, node.shapes
-            for i, gx in enumerate(node.plan.op.pull(node, g, needs, create_graph)):
+            op: Any = node.plan.op if Value.watch is None else Value.watch
+            for i, gx in enumerate(op.pull(node, g, needs, create_graph)):
                 if gx is None:
                     continue
                 parent = parents[i]
@@ -259,6 +267,9 @@ def walk(
                 arrived[parent] = gx
             if not retain_graph:
                 node.saved = node.extra = None  # not the parents: a second walk must find out where it comes through
+        for leaf in () if stop else arrived:
+            if getattr(leaf, "hooks", None):
+                arrived[leaf] = call_hooks(leaf.hooks, arrived[leaf], create_graph)
         found.update(arrived)
         if not create_graph:
             found = {key: Value.kind(g.data, g.backend) for key, g in found.items()}

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_edu import autograd, ops, registry
+from tinygrad_edu import autograd, gradient_hooks, ops, registry
 from tinygrad_edu.autograd import Value, is_grad_enabled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tinygrad_edu.backend import Array, Operand
+    from tinygrad_edu.gradient_hooks import Handle
 
 
 def _in_place(op: Any) -> Any:
@@ -203,6 +206,14 @@ class Tensor(Value):
         """
         keep = create_graph if retain_graph is None else retain_graph
         autograd.backward(self, gradient, retain_graph=keep, create_graph=create_graph)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Handle:
+        """Let `hook` see this Tensor's gradient; what it returns takes its place. The handle's `remove()` ends that."""
+        return gradient_hooks.register_hook(self, hook)
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this result in `.grad`, as it is after its hooks; a leaf's is kept anyway."""
+        gradient_hooks.retain_grad(self)
 
     # Changes in place.
 

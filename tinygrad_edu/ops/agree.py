@@ -169,6 +169,8 @@ def elementwise(forward: Any, kinds: str = ALL, recorded: bool = True) -> Any:
         out = Value.kind(forward(x), x.backend)
         if recorded and x.tracked and is_grad_enabled():
             out.node, out.tracked = Node(this, (x,), NO_SETTINGS, out, True), True
+        if Value.watch is not None:
+            Value.watch.made(this, (x,), out, elementwise=True)
         return out
 
     def binary(a: Any, b: Any) -> Any:
@@ -189,6 +191,8 @@ def elementwise(forward: Any, kinds: str = ALL, recorded: bool = True) -> Any:
         out = Value.kind(forward(a, b), a.backend)
         if recorded and (a.tracked or b.tracked) and is_grad_enabled():
             out.node, out.tracked = Node(this, (a, b), NO_SETTINGS, out, same_shape), True
+        if Value.watch is not None:
+            Value.watch.made(this, (a, b), out, elementwise=True)
         return out
 
     call = unary if forward.__code__.co_argcount == 1 else binary

@@ -206,6 +206,8 @@ def op(forward: Callable[..., Array], view: bool = False, recorded: bool = True)
             share_version(args[0], out)
         if recorded and is_grad_enabled() and any_tracked(args):
             out.node, out.tracked = Node(this, args, settings, out), True
+        if Value.watch is not None:
+            Value.watch.made(this, (*args, *settings.values()), out)
         return out
 
     this = Op(forward, call)
@@ -279,6 +281,8 @@ def fused(check: Callable[..., None]) -> Callable[[Callable[..., Tensor]], Any]:
             if is_grad_enabled() and any_tracked(args):
                 out.node, out.tracked = Node(this, args, settings, out), True
                 out.node.extra = extra
+            if Value.watch is not None:
+                Value.watch.made(this, args, out)
             return out
 
         this = FUSED[body.__name__.strip("_")] = Fused(body, call)
