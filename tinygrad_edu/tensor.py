@@ -32,6 +32,11 @@ def _in_place(op: Any) -> Any:
     return method
 
 
+def _where(self: Any, condition: Any, other: Any) -> Any:
+    """This Tensor where `condition` (bool) is true, `other` elsewhere."""
+    return ops.where(condition, self, other)
+
+
 class Tensor(Value):
     """An array on a backend, with what autograd needs to know of it. Made by `tg.tensor(...)` and its kin."""
 
@@ -219,19 +224,23 @@ class Tensor(Value):
 
     def change(self, target: Array, value: Tensor | Operand) -> Tensor:
         """Write `value`, broadcast, into `target`, an array that is this Tensor's memory or a view of it."""
+        self.backend.assign(target, self.fitting(target.shape, value))
+        self.changed()
+        return self
+
+    def fitting(self, shape: tuple[int, ...], value: Tensor | Operand) -> Operand:
+        """The number or array of `value`, for writing into `shape`. Refuses what does not fit, or is recorded."""
         self._refuse_recorded(value)
         if isinstance(value, Value):
             ops.op.check_same_backend("in place", (self, value))
-            shape = value.data.shape
-            if shape != target.shape and ops.broadcast_shapes("in place", target.shape, shape) != target.shape:
-                raise ValueError(f"in place: a value of shape {shape} does not fit into shape {target.shape}")
+            found = value.data.shape
+            if found != shape and ops.broadcast_shapes("in place", shape, found) != shape:
+                raise ValueError(f"in place: a value of shape {found} does not fit into shape {shape}")
             value = value.data
         kind = type(value).__name__ if isinstance(value, (bool, int, float)) else str(value.dtype)
         if kind.startswith("float") and self.data.dtype.kind != "f":
             raise TypeError(f"in place: {kind} values do not fit into a Tensor of {self.dtype}")
-        self.backend.assign(target, value)
-        self.changed()
-        return self
+        return value
 
     def copy_(self, value: Tensor | Operand) -> Tensor:
         """Take over the elements of `value`, broadcast, in place."""
@@ -259,9 +268,9 @@ class Tensor(Value):
 
     __add__, __sub__, __mul__, __truediv__ = ops.add, ops.sub, ops.mul, ops.div
     __radd__, __rmul__ = ops.add, ops.mul
-    __pow__, __matmul__, __neg__, __abs__ = ops.pow, ops.matmul, ops.neg, ops.abs
+    __pow__, __matmul__, __neg__, __abs__, __mod__ = ops.pow, ops.matmul, ops.neg, ops.abs, ops.remainder
     __lt__, __le__, __gt__, __ge__, __eq__, __ne__ = ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne
-    __and__, __or__ = ops.logical_and, ops.logical_or
+    __and__, __or__, __xor__ = ops.logical_and, ops.logical_or, ops.logical_xor
     __getitem__, __setitem__ = ops.getitem, ops.setitem
 
     def __rsub__(self, other: Any) -> Tensor:
@@ -280,14 +289,33 @@ class Tensor(Value):
 
     # Methods: the functions of `ops` under the same names, so that `x.sum(0)` is `ops.sum(x, 0)`.
 
-    abs, pow, maximum, minimum = ops.abs, ops.pow, ops.maximum, ops.minimum
-    exp, expm1, log, log1p, sqrt = ops.exp, ops.expm1, ops.log, ops.log1p, ops.sqrt
-    sin, cos, tanh, sigmoid, relu = ops.sin, ops.cos, ops.tanh, ops.sigmoid, ops.relu
-    sum, mean, max, amax, argmax = ops.sum, ops.mean, ops.max, ops.amax, ops.argmax
-    softmax, log_softmax, logsumexp = ops.softmax, ops.log_softmax, ops.logsumexp
-    matmul, gather, clone = ops.matmul, ops.gather, ops.clone
-    reshape, view, flatten, squeeze, unsqueeze = ops.reshape, ops.reshape, ops.flatten, ops.squeeze, ops.unsqueeze
-    permute, transpose, expand, flip = ops.permute, ops.transpose, ops.expand, ops.flip
+    # fmt: off
+    exp, exp2, expm1, log, log1p, log2, log10 = ops.exp, ops.exp2, ops.expm1, ops.log, ops.log1p, ops.log2, ops.log10
+    sqrt, rsqrt, square, reciprocal, sigmoid = ops.sqrt, ops.rsqrt, ops.square, ops.reciprocal, ops.sigmoid
+    sin, cos, tan, sinh, cosh, tanh = ops.sin, ops.cos, ops.tan, ops.sinh, ops.cosh, ops.tanh
+    asin, acos, atan, atan2, erf, relu = ops.asin, ops.acos, ops.atan, ops.atan2, ops.erf, ops.relu
+    floor, ceil, round, trunc, sign, abs, neg = ops.floor, ops.ceil, ops.round, ops.trunc, ops.sign, ops.abs, ops.neg
+    add, sub, mul, div, pow, remainder, lerp = ops.add, ops.sub, ops.mul, ops.div, ops.pow, ops.remainder, ops.lerp
+    maximum, minimum, logaddexp, where = ops.maximum, ops.minimum, ops.logaddexp, _where
+    clamp, clamp_min, clamp_max, masked_fill = ops.clamp, ops.clamp_min, ops.clamp_max, ops.masked_fill
+    eq, ne, lt, le, gt, ge, isnan, isinf = ops.eq, ops.ne, ops.lt, ops.le, ops.gt, ops.ge, ops.isnan, ops.isinf
+    isfinite, isclose, allclose, logical_not = ops.isfinite, ops.isclose, ops.allclose, ops.logical_not
+    logical_and, logical_or, logical_xor = ops.logical_and, ops.logical_or, ops.logical_xor
+    sum, mean, var, std, prod, norm, any, all = (
+        ops.sum, ops.mean, ops.var, ops.std, ops.prod, ops.norm, ops.any, ops.all)
+    max, min, amax, amin, argmax, argmin = ops.max, ops.min, ops.amax, ops.amin, ops.argmax, ops.argmin
+    cumsum, cumprod, diff, logsumexp = ops.cumsum, ops.cumprod, ops.diff, ops.logsumexp
+    softmax, log_softmax, matmul, mm, mv = ops.softmax, ops.log_softmax, ops.matmul, ops.mm, ops.mv
+    bmm, dot, outer, addmm, clone = ops.bmm, ops.dot, ops.outer, ops.addmm, ops.clone
+    reshape, view, flatten, unflatten, ravel = ops.reshape, ops.reshape, ops.flatten, ops.unflatten, ops.ravel
+    permute, transpose, movedim, squeeze = ops.permute, ops.transpose, ops.movedim, ops.squeeze
+    unsqueeze, expand, broadcast_to, repeat = ops.unsqueeze, ops.expand, ops.broadcast_to, ops.repeat
+    tile, split, chunk, unbind, flip, roll = ops.tile, ops.split, ops.chunk, ops.unbind, ops.flip, ops.roll
+    diag, diagonal, trace, tril, triu = ops.diag, ops.diagonal, ops.trace, ops.tril, ops.triu
+    gather, scatter_add, index_select = ops.gather, ops.scatter_add, ops.index_select
+    take_along_dim, masked_select = ops.take_along_dim, ops.masked_select
+    sort, argsort, topk = ops.sort, ops.argsort, ops.topk
+    # fmt: on
 
     @property
     def T(self) -> Tensor:

@@ -14,11 +14,18 @@ from tinygrad_edu.ops.unary import (
     round, rsqrt, sigmoid, sign, sin, sinh, sqrt, square, tan, tanh, trunc,
 )
 from tinygrad_edu.ops.shape import (
-    cat, expand, flatten, flip, permute, reshape, squeeze, stack, transpose, unsqueeze,
+    broadcast_to, expand, flatten, flip, movedim, permute, ravel, reshape, squeeze, transpose, unflatten, unsqueeze,
 )
-from tinygrad_edu.ops.index import gather, getitem, setitem
-from tinygrad_edu.ops.reduce import amax, argmax, max, mean, sum
-from tinygrad_edu.ops.linalg import linear, matmul
+from tinygrad_edu.ops.join import cat, chunk, repeat, roll, split, stack, tile, unbind
+from tinygrad_edu.ops.index import getitem, setitem
+from tinygrad_edu.ops.select import (
+    argsort, diag, diagonal, gather, index_select, masked_fill, masked_select, scatter_add, sort, take_along_dim, topk,
+    trace, tril, triu,
+)
+from tinygrad_edu.ops.reduce import (
+    all, amax, amin, any, argmax, argmin, cumprod, cumsum, diff, max, mean, min, norm, prod, std, sum, var,
+)
+from tinygrad_edu.ops.linalg import addmm, bmm, dot, einsum, linear, matmul, mm, mv, outer, tensordot
 from tinygrad_edu.ops.softmax import log_softmax, logsumexp, softmax
 
 __all__ = ["FUSED", *[name for name, f in globals().items() if callable(f)]]

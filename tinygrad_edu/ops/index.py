@@ -7,6 +7,7 @@ Where the integer Tensors stand side by side the result's new dimensions take th
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -14,9 +15,8 @@ import numpy as np
 
 from tinygrad_edu.autograd import Value
 from tinygrad_edu.ops.agree import broadcast_shapes
-from tinygrad_edu.ops.elementwise import where
 from tinygrad_edu.ops.op import check_same_backend, op
-from tinygrad_edu.ops.shape import _slice, canonical_dim, permute, reshape
+from tinygrad_edu.ops.shape import _slice, permute, reshape
 
 _ALL = slice(None)
 
@@ -68,8 +68,11 @@ def _parts(x: Any, key: Any) -> list[Any]:
     """`key` with one part for every dimension of x: int, slice or (integer Tensor, mask's size or None); and Nones."""
     parts: list[Any] = []
     for k in key if isinstance(key, tuple) else (key,):
+        if isinstance(k, Value) and k.data.dtype.kind == "b" and not k.data.shape:
+            k = k.item()
         if isinstance(k, (bool, np.bool_)):
-            raise TypeError("x[...]: True and False alone are not taken as an index; for a mask give a bool Tensor")
+            parts.append(bool(k))  # a mask of no dimensions: a new one, of size 1 or 0
+            continue
         if k is None or k is Ellipsis or isinstance(k, slice):
             parts.append(k)
         elif isinstance(k, list) or (isinstance(k, np.ndarray) and k.ndim) or (isinstance(k, Value) and k.data.shape):
@@ -85,7 +88,7 @@ def _parts(x: Any, key: Any) -> list[Any]:
             raise TypeError(
                 f"x[...]: expected ints, slices, None, ..., integer or bool Tensors, got {type(k).__name__}"
             )
-    missing = x.ndim - sum([p is not None and p is not Ellipsis for p in parts])
+    missing = x.ndim - sum([p is not None and p is not Ellipsis and not isinstance(p, bool) for p in parts])
     if missing < 0:
         raise IndexError(f"x[...]: {x.ndim - missing} indices for a Tensor with {x.ndim} dimensions, shape {x.shape}")
     ellipses = [i for i, p in enumerate(parts) if p is Ellipsis]
@@ -101,7 +104,10 @@ def _slices(x: Any, parts: list[Any]) -> tuple[tuple[slice, ...], tuple[int, ...
     shape: list[int] = []
     advanced: list[tuple[int, Any]] = []
     for part in parts:
-        if part is None:
+        if part is None or isinstance(part, bool):
+            if part is not None:
+                zeros = x.backend.from_numpy(np.zeros(int(part), np.int64))
+                advanced.append((len(shape), Value.kind(zeros, x.backend)))
             shape.append(1)
             continue
         dim, size = len(slices), x.data.shape[len(slices)]
@@ -148,36 +154,25 @@ def getitem(x: Any, key: Any) -> Any:
 
 
 def setitem(x: Any, key: Any, value: Any) -> None:
-    """x[key] = value, in place, for slices and integers, or a bool mask of x's shape and one value."""
-    if isinstance(key, Value) and key.data.dtype.kind == "b":
-        if key.data.shape != x.data.shape or getattr(value, "ndim", 0):
-            raise ValueError(f"x[mask] = value: expected a mask of shape {x.shape} and one value, got {key.data.shape}")
-        x.copy_(where(key, value, x))
+    """x[key] = value, in place. Where integer Tensors name an element twice, the later value stays."""
+    lib, shape = x.backend, x.data.shape
+    slices, kept, advanced = _slices(x, _parts(x, key))
+    if not advanced:
+        x.change(lib.reshape(lib.slice(x.data, slices), kept), value)
         return
-    slices, shape, advanced = _slices(x, _parts(x, key))
-    if advanced:
-        raise TypeError("x[index] = value: expected slices, integers or a mask of x's shape; see where() for the rest")
-    x.change(x.backend.reshape(x.backend.slice(x.data, slices), shape), value)
-
-
-def gather(x: Any, dim: int, index: Any) -> Any:
-    """out[i, j, ...] = x[i, index[i, j, ...], ...] for dim=1, and so on; out has the shape of `index`.
-
-    `index` has as many dimensions as x, and no more than x's size in those other than `dim`.
-    """
-    if x.ndim == 0:
-        return reshape(gather(reshape(x, 1), 0, reshape(index, 1)), ())
-    dim = canonical_dim("gather", dim, x.ndim)
-    if index.dtype.kind not in "iu":
-        raise TypeError(f"gather: expected an integer Tensor as index, got {index.dtype}")
-    if index.ndim != x.ndim or any(
-        i > n for d, (i, n) in enumerate(zip(index.shape, x.shape, strict=True)) if d != dim
-    ):
-        raise ValueError(f"gather: index of shape {index.shape} does not fit shape {x.shape} along dim {dim}")
-    check_same_backend("gather", (x, index))
-    check_index("gather", index, x.shape[dim], dim, 0)
-    grids = []
-    for d, n in enumerate(index.shape):
-        positions = np.arange(n).reshape([n if i == d else 1 for i in range(x.ndim)])
-        grids.append(index if d == dim else Value.kind(x.backend.from_numpy(positions), x.backend))
-    return _take(x, *grids)
+    n = math.prod(shape)
+    counted = Value.kind(lib.from_numpy(np.arange(n)), lib)
+    places = reshape(counted, shape)[key].data
+    value = x.fitting(places.shape, value)
+    value = lib.from_numpy(np.asarray(value)) if isinstance(value, (bool, int, float)) else value
+    values = lib.reshape(lib.expand(lib.cast(value, x.data.dtype), places.shape), (-1,))
+    at = lib.reshape(places, (-1,))
+    order = lib.argsort(at, 0)  # the same places side by side, in their order
+    found = lib.take(at, (order,))
+    after = lib.concat([lib.slice(found, (slice(1, None, 1),)), lib.from_numpy(np.array([n]))], 0)
+    (last,) = lib.nonzero(lib.less(found, after)) if at.shape[0] else (at,)
+    keep, at = lib.take(order, (last,)), lib.take(found, (last,))
+    # From the old elements and behind them the new ones: an old one from its own place, a new one from n + keep.
+    source = lib.add(counted.data, lib.put_add(lib.sub(lib.add(keep, n), at), (at,), (n,)))
+    pool = lib.concat([lib.reshape(x.data, (n,)), values], 0)
+    x.change(x.data, Value.kind(lib.reshape(lib.take(pool, (source,)), shape), lib))

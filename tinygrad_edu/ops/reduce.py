@@ -1,27 +1,24 @@
-"""Ops that reduce dimensions: sums, means, maxima."""
+"""Ops that reduce dimensions: sums, products, extremes, norms; and those that run along one, such as cumsum."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.autograd import Value
+from tinygrad_edu.backend import Array, Backend
 from tinygrad_edu.ops.agree import cast, check_float, refuse_bool
-from tinygrad_edu.ops.elementwise import eq, logical_and, logical_or, ne
-from tinygrad_edu.ops.index import gather
+from tinygrad_edu.ops.elementwise import eq, logical_and, logical_or, maximum, minimum, ne, where
+from tinygrad_edu.ops.join import cat
 from tinygrad_edu.ops.op import check_tensor, op, unrecorded_op
-from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, reshape
+from tinygrad_edu.ops.select import ValuesAndIndices, gather
+from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, flip, part, reshape
+from tinygrad_edu.ops.unary import abs
 
 Dims = int | Sequence[int] | None
-
-
-class ValuesAndIndices(NamedTuple):
-    """What `max(x, dim)` gives: the values, and where they were found (int64)."""
-
-    values: Any
-    indices: Any
 
 
 def kept(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
@@ -32,6 +29,14 @@ def kept(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
 def reduced_dims(name: str, dim: Dims, ndim: int) -> tuple[int, ...]:
     """`dim` counted from the front; all for None, and, as torch has it, for ()."""
     return canonical_dims(name, None if isinstance(dim, (tuple, list)) and not dim else dim, ndim)
+
+
+def _wide(x: Any) -> Any:
+    """x, as int64 if it is an integer or a bool."""
+    return x if x.data.dtype.kind == "f" else cast(x, dtype=np.int64)
+
+
+# Sums, means, products.
 
 
 @op
@@ -45,16 +50,94 @@ _sum.vjp = lambda g, shapes, dims: g.reshape(kept(shapes[0], dims)).expand(shape
 def sum(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     """The sum over `dim` (all dimensions by default). Integers and bools are summed as int64."""
     check_tensor("sum", x)
-    if x.data.dtype.kind != "f":
-        x = cast(x, dtype=np.int64)
-    return _sum(x, dims=reduced_dims("sum", dim, x.ndim), keepdim=keepdim)
+    return _sum(_wide(x), dims=reduced_dims("sum", dim, x.ndim), keepdim=keepdim)
+
+
+@op
+def _mean(x, *, dims, keepdim, n):
+    return x.backend.div(x.backend.sum(x.data, dims, keepdim), n)
+
+
+_mean.vjp = lambda g, shapes, dims, n: (g / n).reshape(kept(shapes[0], dims)).expand(shapes[0])
 
 
 def mean(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     """The mean over `dim` (all dimensions by default). TypeError for integers, as in torch."""
     check_float("mean", x)
     dims = reduced_dims("mean", dim, x.ndim)
-    return _sum(x, dims=dims, keepdim=keepdim) / float(math.prod([x.data.shape[d] for d in dims]))
+    return _mean(x, dims=dims, keepdim=keepdim, n=float(math.prod([x.data.shape[d] for d in dims])))
+
+
+def _deviations(b: Backend, x: Array, dims: tuple[int, ...]) -> Array:
+    n = float(math.prod([x.shape[d] for d in dims]))
+    return b.sub(x, b.div(b.sum(x, dims, True), n))
+
+
+@op
+def _var(x, *, dims, keepdim, n):
+    b, d = x.backend, _deviations(x.backend, x.data, dims)
+    return b.div(b.sum(b.mul(d, d), dims, keepdim), n)
+
+
+_var.vjp = lambda g, x, dims, n: (g / n).reshape(kept(x.shape, dims)) * 2.0 * (x - mean(x, dims, keepdim=True))
+
+
+@op
+def _std(x, *, dims, keepdim, n):
+    return x.backend.sqrt(_var.op.forward(x, dims=dims, keepdim=keepdim, n=n))
+
+
+_std.vjp = lambda g, x, out, dims, n: _var.vjp(where(out == 0.0, 0.0, g / (out * 2.0)), x, dims, n)
+
+
+def var(x: Any, dim: Dims = None, *, correction: float = 1, keepdim: bool = False) -> Any:
+    """The variance over `dim` (all by default): squared deviations, summed, divided by their number - `correction`."""
+    return _spread("var", _var, x, dim, correction, keepdim)
+
+
+def std(x: Any, dim: Dims = None, *, correction: float = 1, keepdim: bool = False) -> Any:
+    """The standard deviation over `dim` (all by default), the root of `var`; where it is 0 so is the gradient."""
+    return _spread("std", _std, x, dim, correction, keepdim)
+
+
+def _spread(name: str, op: Any, x: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
+    check_float(name, x)
+    dims = reduced_dims(name, dim, x.ndim)
+    n = math.prod([x.data.shape[d] for d in dims]) - correction
+    return op(x, dims=dims, keepdim=keepdim, n=float(n) if n > 0 else 0.0)
+
+
+@op
+def _prod(x, *, dim):
+    return x.backend.prod(x.data, (dim,), False)
+
+
+def _prod_vjp(g, x, dim):
+    """The product of the elements before each one times that of those behind it: right also where some are 0."""
+    before = lambda x: cat([x.new_ones(part(x, dim, 0, 1).shape), cumprod(part(x, dim, 0, x.shape[dim] - 1), dim)], dim)
+    others = before(x) * flip(before(flip(x, dim)), dim) if x.shape[dim] else x
+    return g.unsqueeze(dim) * others
+
+
+_prod.vjp = _prod_vjp
+
+
+def prod(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The product over one dimension, or over all; 1 of nothing. Integers and bools are multiplied as int64."""
+    check_tensor("prod", x)
+    flat, at = (x, dim) if dim is not None and x.ndim else (reshape(x, math.prod(x.shape)), 0)
+    out = _prod(_wide(flat), dim=canonical_dim("prod", at, flat.ndim))
+    return reshape(out, kept(x.shape, reduced_dims("prod", dim, x.ndim))) if keepdim else out
+
+
+# Extremes. Equal ones share the gradient of amax and amin, as in torch.
+
+
+def _mirrored(b: Backend, x: Array) -> Array:
+    """x with its order turned round, exactly, in its own dtype: a largest element becomes a smallest one."""
+    if x.dtype.kind == "b":
+        return b.equal(x, False)
+    return b.mul(x, -1.0) if x.dtype.kind == "f" else b.sub(np.iinfo(x.dtype).max if x.dtype.kind == "u" else -1, x)
 
 
 @op
@@ -62,35 +145,65 @@ def _amax(x, *, dims, keepdim):
     return x.backend.max(x.data, dims, keepdim)
 
 
-def _amax_vjp(g, x, out, dims):
-    """Equal maxima share the gradient, as in torch."""
+@op
+def _amin(x, *, dims, keepdim):
+    return _mirrored(x.backend, x.backend.max(_mirrored(x.backend, x.data), dims, keepdim))
+
+
+def _shared(g, x, out, dims):
+    """A NaN is the extreme of what it is among."""
     top = out.reshape(kept(x.shape, dims))
-    hit = cast(logical_or(eq(x, top), logical_and(ne(x, x), ne(top, top))), dtype=g.dtype)  # a NaN is its own maximum
+    hit = cast(logical_or(eq(x, top), logical_and(ne(x, x), ne(top, top))), dtype=g.dtype)
     return hit * (g.reshape(top.shape) / sum(hit, dims, keepdim=True))
 
 
-_amax.vjp = _amax_vjp
+_amax.vjp = _amin.vjp = _shared
 
 
 def _non_empty(name: str, x: Any, dims: tuple[int, ...]) -> None:
     for d in dims:
         if x.data.shape[d] == 0:
-            raise ValueError(f"{name}: dimension {d} of shape {x.data.shape} is empty: there is no largest element")
+            raise ValueError(f"{name}: dimension {d} of shape {x.data.shape} is empty: there is no extreme element")
+
+
+def _extreme(name: str, op: Any, x: Any, dim: Dims, keepdim: bool) -> Any:
+    check_tensor(name, x)
+    dims = reduced_dims(name, dim, x.ndim)
+    _non_empty(name, x, dims)
+    return op(x, dims=dims, keepdim=keepdim)
 
 
 def amax(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     """The largest elements over `dim` (all by default); equal ones share the gradient. ValueError if there are none."""
-    check_tensor("amax", x)
-    dims = reduced_dims("amax", dim, x.ndim)
-    _non_empty("amax", x, dims)
-    return _amax(x, dims=dims, keepdim=keepdim)
+    return _extreme("amax", _amax, x, dim, keepdim)
 
 
-def max(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The largest element; with `dim`, (values, indices) along it, the gradient going to the first of equal ones."""
-    if dim is None:
-        return amax(x)
-    indices = _positions("max", x, dim, keepdim=True)
+def amin(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
+    """The smallest elements over `dim` (all by default); equal ones share the gradient. ValueError if none."""
+    return _extreme("amin", _amin, x, dim, keepdim)
+
+
+def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest element; with `dim`, (values, indices) along it, the gradient going to the first of equal ones.
+
+    With a Tensor as second argument, `maximum` of the two.
+    """
+    if isinstance(dim, Value):
+        return maximum(x, dim)
+    return amax(x) if dim is None else _found(x, dim, keepdim, _positions("max", _argmax, x, dim, True))
+
+
+def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest element; with `dim`, (values, indices) along it, the gradient going to the first of equal ones.
+
+    With a Tensor as second argument, `minimum` of the two.
+    """
+    if isinstance(dim, Value):
+        return minimum(x, dim)
+    return amin(x) if dim is None else _found(x, dim, keepdim, _positions("min", _argmin, x, dim, True))
+
+
+def _found(x: Any, dim: int, keepdim: bool, indices: Any) -> Any:
     values = gather(x, dim, indices)
     if not keepdim and x.ndim:
         values, indices = values.squeeze(dim), indices.squeeze(dim)
@@ -102,23 +215,116 @@ def _argmax(x, *, dim, keepdim):
     return x.backend.argmax(x.data, dim, keepdim)
 
 
+@unrecorded_op
+def _argmin(x, *, dim, keepdim):
+    return x.backend.argmax(_mirrored(x.backend, x.data), dim, keepdim)
+
+
 def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The index (int64) of the largest element, the first of equal ones; of the flattened Tensor without `dim`.
 
     TypeError for bools, as in torch.
     """
     refuse_bool("argmax", x)
-    return _positions("argmax", x, dim, keepdim)
+    return _positions("argmax", _argmax, x, dim, keepdim)
 
 
-def _positions(name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
+def argmin(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The index (int64) of the smallest element, the first of equal ones; see `argmax`."""
+    refuse_bool("argmin", x)
+    return _positions("argmin", _argmin, x, dim, keepdim)
+
+
+def _positions(name: str, op: Any, x: Any, dim: int | None, keepdim: bool) -> Any:
     check_tensor(name, x)
-    if dim is None:
+    if dim is None or x.ndim == 0:
+        canonical_dims(name, dim, x.ndim)
         _non_empty(name, x, tuple(range(x.ndim)))
-        found = _argmax(reshape(x, -1), dim=0, keepdim=False)
+        found = op(reshape(x, -1), dim=0, keepdim=False)
         return found.reshape((1,) * x.ndim) if keepdim else found
-    if x.ndim == 0:
-        return _positions(name, x, None, keepdim)
     dim = canonical_dim(name, dim, x.ndim)
     _non_empty(name, x, (dim,))
-    return _argmax(x, dim=dim, keepdim=keepdim)
+    return op(x, dim=dim, keepdim=keepdim)
+
+
+# Whether any, whether all; and lengths.
+
+
+def any(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
+    """Whether there is an element other than 0 over `dim` (all dimensions by default); False of nothing."""
+    return sum(ne(x, 0), dim, keepdim) > 0
+
+
+def all(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
+    """Whether there is no 0 over `dim` (all dimensions by default); True of nothing."""
+    return eq(sum(eq(x, 0), dim, keepdim), 0)
+
+
+@op
+def _norm(x, *, dims, keepdim):
+    b = x.backend
+    return b.sqrt(b.sum(b.mul(x.data, x.data), dims, keepdim))
+
+
+_norm.vjp = lambda g, x, out, dims: x * where(out == 0.0, 0.0, g / out).reshape(kept(x.shape, dims))
+
+
+def norm(x: Any, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False) -> Any:
+    """The p-norm over `dim` (all by default), (Σ |x|ᵖ)^(1/p); inf: the largest |x|; 0: how many are not 0.
+
+    "fro" and None mean 2. Where the norm is 0 so is its gradient. Matrix norms ("nuc") are not offered.
+    """
+    check_float("norm", x)
+    dims = reduced_dims("norm", dim, x.ndim)
+    p = 2.0 if p in ("fro", None) else p
+    if not isinstance(p, (int, float)):
+        raise ValueError(f"norm: expected p to be a number or 'fro', got {p!r}")
+    if p == 2:
+        return _norm(x, dims=dims, keepdim=keepdim)
+    if p == 0:
+        return sum(cast(ne(x, 0), dtype=x.data.dtype), dims, keepdim)
+    if math.isinf(p):
+        return (amax if p > 0 else amin)(abs(x), dims, keepdim)
+    total = sum(abs(x) ** p, dims, keepdim)
+    return total if p == 1 else where(total == 0.0, 0.0, total ** (1.0 / p))
+
+
+# Along one dimension.
+
+
+@op
+def _cumsum(x, *, dim):
+    return x.backend.cumsum(x.data, dim)
+
+
+_cumsum.vjp = lambda g, dim: flip(_cumsum(flip(g, dim), dim=dim), dim)
+
+
+def cumsum(x: Any, dim: int) -> Any:
+    """The sums of the elements up to each one along `dim`. Integers and bools are summed as int64."""
+    check_tensor("cumsum", x)
+    return _cumsum(_wide(x), dim=canonical_dim("cumsum", dim, x.ndim)) if x.ndim else _wide(x).clone()
+
+
+def cumprod(x: Any, dim: int) -> Any:
+    """The products of the elements up to each one along `dim`, by doubling: 1, 2, 4, ... elements at a time."""
+    check_tensor("cumprod", x)
+    if not x.ndim:
+        return _wide(x).clone()
+    dim, out, step = canonical_dim("cumprod", dim, x.ndim), _wide(x), 1
+    while step < x.shape[dim]:
+        head, tail = part(out, dim, 0, step), part(out, dim, step, x.shape[dim])
+        out = cat([head, tail * part(out, dim, 0, x.shape[dim] - step)], dim)
+        step *= 2
+    return out
+
+
+def diff(x: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """The differences of neighbours along `dim`, taken n times, `prepend` and `append` joined to x before."""
+    check_tensor("diff", x)
+    dim = canonical_dim("diff", dim, x.ndim)
+    x = cat([t for t in (prepend, x, append) if t is not None], dim)
+    for _ in range(n if x.shape[dim] > n else x.shape[dim]):
+        left, right = part(x, dim, 0, x.shape[dim] - 1), part(x, dim, 1, x.shape[dim])
+        x = right - left if x.data.dtype.kind != "b" else ne(right, left)
+    return x
