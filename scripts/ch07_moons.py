@@ -209,8 +209,8 @@ def draw(run: Run, film: Film, x: np.ndarray, y: np.ndarray) -> None:
     run.figure(
         "end",
         frames[-1],
-        "The end. Black: score 0, the boundary. Where the colour is full, the score is 1 or more, -1 or less: "
-        "beyond the margin, where a point costs nothing.",
+        "The end. Black: score 0, the boundary. Where the colour no longer changes, the score is beyond 1 or -1: "
+        "outside the margin, where a point costs nothing on its own side.",
     )
     panels = {"training loss": {"loss": run.history("loss")}, "accuracy": {"accuracy": run.history("accuracy")}}
     run.figure("curves", pictures.curves(panels), "Loss and accuracy on all points, before each step's update.")
@@ -226,7 +226,8 @@ def boundary(model: MLP, x: np.ndarray, y: np.ndarray, title: str) -> Figure:
     figure = pictures.new_figure(5.0, 4.0)
     ax = figure.subplots()
     extent = (low[0], high[0], low[1], high[1])
-    ax.imshow(scores, cmap="RdBu", vmin=-1.0, vmax=1.0, origin="lower", extent=extent, aspect="auto", alpha=0.7)
+    within = np.clip(scores, -1.0, 1.0)  # the margin; in half of the colours, so that the points stand out
+    ax.imshow(within, cmap="RdBu", vmin=-2.0, vmax=2.0, origin="lower", extent=extent, aspect="auto")
     if scores.min() < 0.0 < scores.max():
         ax.contour(columns, rows, scores, levels=[0.0], colors="black")
     ax.scatter(*x.T, c=y, cmap="RdBu", edgecolors="black", s=25)
