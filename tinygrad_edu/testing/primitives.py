@@ -7,6 +7,7 @@ A new primitive needs an entry in both.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,10 +28,12 @@ VIEWS = {"from_numpy", "to_numpy", "reshape", "permute", "expand", "slice", "fli
 # Nothing is rounded here, or as IEEE 754 prescribes: the bits must be NumPy's. All else has `TOLERANCE`.
 EXACT = VIEWS | {
     *("sqrt", "floor", "cast", "add", "sub", "mul", "div", "maximum", "less", "equal", "where", "max", "argmax"),
-    *("pad", "concat", "take", "nonzero", "assign"),
+    *("remainder", "argsort", "pad", "concat", "take", "nonzero", "assign"),
 }
 # Every element on its own scale, not the largest one's: near 0 these have a value of their own, which is easily lost.
-FINE = {"exp", "expm1", "log", "log1p", "sin", "tanh"}
+FINE = {"exp", "expm1", "log", "log1p", "sin", "tanh", "atan2", "erf"}
+# Where NumPy has no answer of its own, math's is the true one but for its last bit, and so there is less room.
+ULPS = {"erf": 4}
 
 
 def _array(shape: tuple[int, ...], dtype: Any = "float64", domain: Domain = REAL, seed: int = 0) -> np.ndarray:
@@ -62,6 +65,32 @@ def _binary(
         yield tuple(np.ascontiguousarray(x) for x in np.meshgrid(np.array(SPECIAL, dtype), np.array(SPECIAL, dtype)))
         x = np.array([1.0, -2.5, 0.0, 1e4], dtype)
         yield x, np.nextafter(x, np.array(np.inf, dtype))  # neighbours
+
+
+def _erf() -> Iterator[Arguments]:
+    yield from _unary()
+    for dtype in FLOATS:  # from where it is 1 to where it is x, through all the formulas that one may piece it from
+        sizes = np.concatenate([np.linspace(0.0, 7.0, 701), np.logspace(-300 if dtype == "float64" else -36, 1, 300)])
+        yield (np.concatenate([-sizes, sizes]).astype(dtype),)
+
+
+def _remainder() -> Iterator[Arguments]:
+    yield from _binary(NUMBERS, POSITIVE, (2, 1))
+    for dtype in NUMBERS:  # every sign; integers by 0 give 0
+        x, y = np.meshgrid(np.arange(-4, 5), np.arange(-3, 4))
+        low = 0 if dtype != "uint8" else 4
+        yield (x + low).astype(dtype), (y + low).astype(dtype)
+        yield (x[0] + low).astype(dtype), 3
+    for dtype in ("int32", "int64"):  # the one quotient that has no place in the dtype
+        yield np.array([np.iinfo(dtype).min], dtype), np.array([-1], dtype)
+    yield np.array([1e4, -1e4, 0.3, -0.3, 5.5]), np.array([0.1, 0.1, 0.1, 0.1, -2.0])
+
+
+def _atan2() -> Iterator[Arguments]:
+    yield from _binary(FLOATS)
+    for dtype in FLOATS:
+        x = np.array([0.0, -0.0, 1e-30, -1e-30, 1.0, -1.0], dtype)
+        yield tuple(np.ascontiguousarray(a) for a in np.meshgrid(x, x))
 
 
 def _where() -> Iterator[Arguments]:
@@ -197,12 +226,16 @@ CALLS: dict[str, Callable[[], Iterator[Arguments]]] = {
     "sub": lambda: _binary(NUMBERS),
     "div": lambda: _binary(FLOATS, POSITIVE),
     "pow": lambda: _binary(NUMBERS, POSITIVE),
+    "remainder": _remainder,
+    "atan2": _atan2,
+    "erf": _erf,
     "where": _where,
     "sum": lambda: _reducing(NUMBERS, True),
     "prod": lambda: _reducing(NUMBERS, True),
     "max": lambda: _reducing(ALL, False),
     "argmax": lambda: (call for keepdims in (False, True) for call in _along_one_axis(ALL, keepdims)),
     "cumsum": lambda: _along_one_axis(NUMBERS),
+    "argsort": lambda: _along_one_axis(ALL),
     "matmul": _matmul,
     "reshape": _with(((2, 6), (3, 4)), ((), (1, 1)), ((1,), ()), ((0, 2), (4, 0)), ((5,), (5,))),
     "permute": _with(((2, 3, 4), (2, 0, 1)), ((2, 0), (1, 0)), ((), ()), ((3,), (0,))),
@@ -256,11 +289,15 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "mul": np.multiply,
     "div": np.divide,
     "pow": np.power,
+    "remainder": np.remainder,
+    "atan2": np.arctan2,
+    "erf": lambda x: np.array([math.erf(n) for n in x.ravel().tolist()], x.dtype).reshape(x.shape),
     **{name: getattr(np, name) for name in ("maximum", "less", "equal", "where", "matmul", "nonzero", "flip")},
     "sum": lambda x, axes, keepdims: np.sum(x, axis=axes, keepdims=keepdims, dtype=x.dtype),
     "prod": lambda x, axes, keepdims: np.prod(x, axis=axes, keepdims=keepdims, dtype=x.dtype),
     "max": lambda x, axes, keepdims: np.max(x, axis=axes, keepdims=keepdims),
     "argmax": lambda x, axis, keepdims: np.argmax(x, axis=axis, keepdims=keepdims),
+    "argsort": lambda x, axis: np.argsort(x, axis=axis, stable=True),
     "cumsum": lambda x, axis: np.cumsum(x, axis=axis, dtype=x.dtype),
     "reshape": np.reshape,
     "permute": np.transpose,
@@ -339,6 +376,8 @@ def _check_result(backend: Backend, primitive: str, got: Array, expected: np.nda
             f"{primitive}: expected {name} {wanted}, got {found[0]}, by to_numpy {found[1]}"
         )
     rtol = 0.0 if primitive in EXACT else TOLERANCE.get(array.dtype, 0.0)
+    if primitive in ULPS:
+        rtol = ULPS[primitive] * float(np.finfo(array.dtype).eps)
     assert_close(primitive, array, expected, "NumPy", rtol, 0.0 if primitive in FINE else None)
 
 

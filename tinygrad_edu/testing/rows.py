@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import tinygrad_edu
 from tinygrad_edu.backend import Backend
+from tinygrad_edu.nn import functional
 from tinygrad_edu.tensor import Tensor
 from tinygrad_edu.testing.variants import LAYOUTS, REAL, SPECIAL, TIES, Domain, Shape
 
@@ -47,7 +49,8 @@ class Row:
 
     `domains`: one for each Tensor, the last for those that follow. `elementwise`: shapes do not matter, so that special
     values may meet each other in all pairs. `order`: how far to compare (2: to second gradients, 0: values only);
-    `ties`, `special`: the same on equal values, and on NaN and infinities (None: not at all).
+    `ties`, `special`: the same on equal values, and on NaN and infinities (None: not at all). A row that compares less
+    than everything says `why`; one of order 0 has no gradient and needs no reason for that.
     """
 
     name: str
@@ -57,11 +60,19 @@ class Row:
     label: str = ""
     elementwise: bool = False
     order: int = 2
-    ties: int = 2
+    ties: int | None = 2
     special: int | None = 2
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        less = self.order == 1 or (self.ties, self.special) != (2, 2)
+        assert bool(self.why) == less, f"row {self}: say why, and only where less than everything is compared"
+
+    def __str__(self) -> str:
+        return f"{self.name}({self.label})" if self.label else self.name
 
     def function(self, framework: Any, call: Call) -> Callable[..., Any]:
-        """What is called with the Tensors alone, `framework` being `tinygrad_edu` or `TorchNames()`."""
+        """What is called with the Tensors alone, `framework` `TinygradNames()` or `TorchNames()`."""
         settings, own = dict(call.settings), self.f
         if own is not None:
             return lambda *xs: own(framework, *xs, *call.args, **settings)
@@ -74,13 +85,30 @@ class Row:
         return [domains[min(i, len(domains) - 1)](rng, s, dtype) for i, s in enumerate(call.shapes)]
 
 
+class TinygradNames:
+    """Our functions by name: those of `tinygrad_edu`, then those of `tinygrad_edu.nn.functional`.
+
+    They are looked up when they are called for, so that a row without its op fails alone.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(tinygrad_edu, name, None)
+        return getattr(functional, name) if found is None else found
+
+
 class TorchNames:
-    """torch's functions, those of torch.nn.functional too, by name."""
+    """torch's functions by name: those of `torch`, then those of `torch.nn.functional`.
+
+    A few names are in both. Where torch's own is undocumented it is a raw binding with other arguments: kl_div.
+    """
 
     def __getattr__(self, name: str) -> Any:
         import torch
 
-        return getattr(torch, name, None) or getattr(torch.nn.functional, name)
+        found = getattr(torch, name, None)
+        if not getattr(found, "__doc__", None) and hasattr(torch.nn.functional, name):
+            return getattr(torch.nn.functional, name)
+        return getattr(torch, name) if found is None else found
 
 
 class Case(NamedTuple):
@@ -95,11 +123,10 @@ class Case(NamedTuple):
     order: int
 
     def __str__(self) -> str:
-        name = f"{self.row.name}({self.row.label})" if self.row.label else self.row.name
-        return f"{name}-{self.call}-{self.dtype}-{self.variant}"
+        return f"{self.row}-{self.call}-{self.dtype}-{self.variant}"
 
     def f(self, framework: Any) -> Callable[..., Any]:
-        """The function of the Tensors alone."""
+        """The function of the Tensors alone, `framework` being `TinygradNames()` or `TorchNames()`."""
         return self.row.function(framework, self.call)
 
     def inputs(self, backend: Backend) -> list[Tensor]:

@@ -1,0 +1,1 @@
+"""The rows of the table of cases, by kind of op. `tinygrad_edu.testing.cases` puts them together."""

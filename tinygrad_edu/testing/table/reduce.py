@@ -1,0 +1,99 @@
+"""Rows of the ops that reduce dimensions, or run along one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_edu.testing.rows import Row, call, calls
+from tinygrad_edu.testing.table.common import (
+    DIMS,
+    EMPTY,
+    EMPTY_DIM,
+    FEW,
+    NO_DIM,
+    ONE_DIM,
+    ONE_DIM_KEPT,
+    REDUCTIONS,
+    reduced,
+    rows,
+)
+from tinygrad_edu.testing.variants import Shape, booleans, integers
+
+_ALL = calls([((3, 4),), ((),), ((1,),)])
+_SPREAD: tuple[tuple[Shape, Any], ...] = (  # dims with more than two numbers in them, for which a variance is smooth
+    ((3, 4), None),
+    ((5,), 0),
+    ((3, 4), 0),
+    ((3, 4), -1),
+    ((2, 3, 4), (0, 2)),
+    ((2, 3, 4), (1,)),
+    ((0, 4), 1),
+)
+_SPREADS = tuple([call(s, dim=d, keepdim=k, correction=1) for s, d in _SPREAD for k in (False, True)])
+_CORRECTED = tuple([call(s, dim=d, correction=n) for s, d in _SPREAD[:5] for n in (0, 2, 0.5)])
+_NORMS = (1, 2, 3, 0.5, -1, np.inf, -np.inf, 0)
+_DIFFS = (
+    *[call((5,), n=n) for n in (0, 1, 2, 4, 6)],
+    *[call((3, 4), dim=dim) for dim in (0, -1)],
+    *[call((2, 3, 4), dim=1, n=2), call((1,)), call((0, 3)), call((0, 3), dim=0)],
+)
+
+ROWS = (
+    Row("sum", (*REDUCTIONS, *EMPTY, NO_DIM)),
+    Row("mean", (*REDUCTIONS, NO_DIM)),
+    Row("mean", EMPTY, label="empty", order=1, why="NaN; torch's second gradient of it is 0, ours is NaN as well"),
+    Row("prod", ONE_DIM_KEPT),
+    Row("prod", _ALL, label="all"),
+    Row("prod", (*EMPTY_DIM, call((0,))), label="empty"),
+    Row("prod", tuple([call(s, dim=d) for s, d in DIMS if isinstance(d, int)]), FEW, label="zeros"),
+    Row("prod", calls([((5,),), ((3, 4),)]), FEW, label="zeros, all"),
+    *rows("var std", (*_SPREADS, *_CORRECTED)),
+    *rows("var std", calls([((3, 4),), ((5,),)]), label="all"),
+    *rows("var std", calls([((1,),), ((3, 1),)], dim=-1, correction=0), label="of one"),
+    *[Row("norm", REDUCTIONS, label="2", f=lambda t, x, dim, keepdim: t.norm(x, 2, dim, keepdim))],
+    Row("norm", _ALL, label="default"),
+    *[
+        Row(
+            "norm",
+            tuple([call(s, p=p, dim=d) for s, d in DIMS[:8]]),
+            label=f"p={p}",
+            f=lambda t, x, **s: t.norm(x, **s),
+        )
+        for p in _NORMS
+    ],
+    # A NaN gets the gradient of the maximum it is, as with torch's max(x); torch's amax(x) makes NaN of all gradients.
+    *[
+        Row(name, (*REDUCTIONS, NO_DIM), f=reduced(name), special=0, why="torch's gradients are all NaN beside a NaN")
+        for name in ("amax", "amin")
+    ],
+    *rows("max min", ONE_DIM_KEPT),
+    *rows("max min", _ALL, label="all"),
+    *rows("max min", calls([((3, 4), (3, 4)), ((2, 1), (3,))]), label="two", elementwise=True),
+    *rows("argmax argmin", ONE_DIM_KEPT, order=0),
+    *rows("argmax argmin", (call((3, 4)), call(()), call((2, 3), dim=None, keepdim=True)), order=0, label="all"),
+    *[Row(name, (*REDUCTIONS, *EMPTY), FEW, f=reduced(name), order=0) for name in ("any", "all")],
+    *[Row(name, (*REDUCTIONS, *EMPTY), booleans, f=reduced(name), order=0, label="bools") for name in ("any", "all")],
+    *[Row(name, REDUCTIONS, integers(0, 2), f=reduced(name), order=0, label="integers") for name in ("any", "all")],
+    *rows("sum prod", calls([((3, 4),), ((0,),)]), integers(-3, 4), order=0, label="integers"),
+    *rows("sum prod", calls([((3, 4),)]), booleans, order=0, label="bools"),
+    *rows("amax amin", calls([((3, 4),)]), integers(-3, 4), order=0, label="integers"),
+    # Along a dimension.
+    *rows("cumsum cumprod", (*ONE_DIM, *EMPTY_DIM)),
+    Row("cumprod", ONE_DIM, FEW, label="zeros"),
+    *rows("cumsum cumprod", calls([((3, 4),)], dim=1), integers(-3, 4), order=0, label="integers"),
+    *rows("cumsum cumprod", calls([((3, 4),)], dim=0), booleans, order=0, label="bools"),
+    Row("diff", _DIFFS),
+    Row(
+        "diff",
+        (call((3, 4), (3, 1), (3, 2)), call((5,), (2,), (1,)), call((2, 3), (2, 1), (2, 0))),
+        f=lambda t, x, before, after: t.diff(x, prepend=before, append=after),
+        label="joined",
+    ),
+    Row("diff", calls([((3, 4),)]), booleans, order=0, label="bools"),
+    Row("diff", calls([((3, 4),)]), integers(-3, 4), order=0, label="integers"),
+    Row("softmax", (*ONE_DIM, *EMPTY_DIM)),
+    Row("log_softmax", (*ONE_DIM, *EMPTY_DIM)),
+    Row("logsumexp", (*[c for c in REDUCTIONS if dict(c.settings)["dim"] is not None], *EMPTY_DIM)),
+)
