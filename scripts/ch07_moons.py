@@ -32,6 +32,7 @@ import numpy as np
 
 import tinygrad_edu as tg
 from tinygrad_edu import Tensor, optim
+from tinygrad_edu.draw import draw as draw_graph
 from tinygrad_edu.errors import require
 from tinygrad_edu.models.mlp import MLP
 from tinygrad_edu.run import Run
@@ -85,8 +86,8 @@ def main(args: Args, run: Run) -> None:
     if args.compare == "torch" or (args.compare == "auto" and importlib.util.find_spec("torch")):
         compare(args, run, start, x, y)
     else:
-        run.verdict("Nothing to compare with (no torch).")
-    draw(run, film, x, y)
+        run.verdict("Not compared with torch.")
+    draw(args, run, film, x, y)
 
 
 def moons(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -202,7 +203,7 @@ class Film:
         self.frames = list(state["frames"])
 
 
-def draw(run: Run, film: Film, x: np.ndarray, y: np.ndarray) -> None:
+def draw(args: Args, run: Run, film: Film, x: np.ndarray, y: np.ndarray) -> None:
     """The pictures of the report."""
     frames = [boundary(network(arrays), x, y, f"after {updates} steps") for updates, arrays in film.frames]
     run.figure("boundary", pictures.animation(frames), "The decision boundary as it forms.")
@@ -214,6 +215,27 @@ def draw(run: Run, film: Film, x: np.ndarray, y: np.ndarray) -> None:
     )
     panels = {"training loss": {"loss": run.history("loss")}, "accuracy": {"accuracy": run.history("accuracy")}}
     run.figure("curves", pictures.curves(panels), "Loss and accuracy on all points, before each step's update.")
+    sizes, what = ((2, 2, 1), "a network of two hidden units") if args.model == "mlp" else ((2, 1), "the perceptron")
+    run.figure(
+        "graph",
+        graph(weights(sizes, SEED + run.seed), x, y),
+        f"The graph of a small loss: what one point, x with class y, costs in {what} before the first step. The arrows "
+        "go forward, from point and parameters to the loss; the gradients (grad) were found on the way back.",
+    )
+
+
+def graph(start: list[np.ndarray], x: np.ndarray, y: np.ndarray) -> str:
+    """The graph, an SVG document, of the loss of the one point that costs most in the network with weights `start`."""
+    model = network(start)
+    with tg.no_grad():
+        worst = int((1.0 - tg.tensor(y) * model(tg.tensor(x)).squeeze(1)).argmax())
+    point = tg.tensor(x[worst : worst + 1], requires_grad=True)  # (1, 2); its gradient is shown too
+    target = tg.tensor(y[worst : worst + 1])  # (1,)
+    score = model(point).squeeze(1)  # (1,)
+    loss = (1.0 - target * score).relu().sum()
+    score.retain_grad()
+    loss.backward(retain_graph=True)  # the graph is wanted for the drawing
+    return draw_graph(loss, {**dict(model.named_parameters()), "x": point, "y": target, "score": score, "loss": loss})
 
 
 @tg.no_grad()

@@ -96,3 +96,17 @@ def test_a_grid_of_colours_and_a_diverging_map() -> None:
     weights = np.array([[[-2.0, 1.0]]])
     image = drawn(pictures.image_grid(weights, cmap="RdBu_r")).axes[0].images[0]
     assert image.get_clim() == (-2.0, 2.0)  # white is 0
+
+
+def test_an_animation_has_a_frame_for_each_figure(needs: Needs) -> None:
+    figures = []
+    for width in (1, 2, 3):
+        figures.append(pictures.new_figure(2.0, 1.0))
+        figures[-1].subplots().plot([0, 1], linewidth=width)
+    with needs("PIL.Image").open(BytesIO(pictures.animation(figures, seconds=0.5))) as film:
+        assert film.n_frames == 3
+        assert film.info["duration"] == 500  # milliseconds
+        film.seek(2)
+        assert film.info["duration"] == 2000  # a rest on the last
+    with pytest.raises(ValueError, match="animation: expected at least one frame, got none"):
+        pictures.animation([])
