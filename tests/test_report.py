@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -111,6 +112,37 @@ def test_the_report_holds_everything_and_needs_nothing(tmp_path: Path, needs: Ca
     assert re.search(rf"numpy {re.escape(np.__version__)}", page)
     assert re.search(r"<td>date</td><td>\d{4}-\d\d-\d\d", page)
     assert 'name="viewport"' in page
+
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg"><text>∂</text></svg>'
+
+
+def test_a_figure_may_be_an_svg_or_a_gif(tmp_path: Path) -> None:
+    gif = b"GIF89a and so on"
+    with make(tmp_path) as run:
+        run.figure("graph", SVG)
+        run.figure("film", gif, caption="It moves.")
+    assert (tmp_path / "graph.svg").read_text(encoding="utf-8") == SVG
+    assert (tmp_path / "film.gif").read_bytes() == gif
+    page = (tmp_path / "report.html").read_text()
+    shown = re.findall(r'<img alt="(.*?)" src="data:(.*?);base64,(.*?)">', page)
+    assert [(alt, kind) for alt, kind, _ in shown] == [("graph", "image/svg+xml"), ("It moves.", "image/gif")]
+    assert [base64.b64decode(data) for _, _, data in shown] == [SVG.encode(), gif]
+    assert "http" not in page  # the SVG is inside, and not as markup
+
+
+@pytest.mark.parametrize(
+    ("figure", "error", "message"),
+    [
+        ("graph.svg", ValueError, "figure: expected 'f' as text to be an SVG document, got 'graph.svg'"),
+        (b"\x89PNG\r\n", ValueError, "figure: expected 'f' as bytes to be a GIF, got b'.x89PNG"),
+        (None, TypeError, r"figure: expected 'f' to be a matplotlib Figure, an SVG .* GIF \(bytes\), got NoneType"),
+    ],
+)
+def test_what_is_no_figure_is_refused(figure: Any, error: type[Exception], message: str, tmp_path: Path) -> None:
+    with pytest.raises(error, match=message):
+        report.save_figure(tmp_path, "f", figure)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_progress_off_a_terminal_is_sparse(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #ddd; 
 thead th { border-bottom: 2px solid #222 } td { font-variant-numeric: tabular-nums }
 .verdict { background: #f2f5fa; border-left: 4px solid #36c; padding: .6rem 1rem; margin: .6rem 0 }
 figure { margin: 1.5rem 0 } img { max-width: 100%; height: auto } figcaption { color: #555 }
+figure div { overflow-x: auto } img[src^="data:image/svg"] { max-width: none } /* small text: scroll, do not shrink */
 """
 
 
@@ -162,7 +163,7 @@ def html(
         parts.append("<h2>Pictures</h2>")
     for path, caption in figures:
         image = f'<img alt="{escape(caption)}" src="{_data_uri(path)}">'
-        parts.append(f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>")
+        parts.append(f"<figure><div>{image}</div><figcaption>{escape(caption)}</figcaption></figure>")
     parts += [
         "<h2>What ran</h2>\n<table>",
         *(_row([key, str(value)], "td") for key, value in facts.items()),
