@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard backends/cpp/src/*)
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench mutants clean
 
 demo: .venv/.installed-viz
 	.venv/bin/tinygrad-edu run digits --out runs/digits
@@ -24,6 +24,10 @@ bench: .venv/.installed-test
 	.venv/bin/pytest tests/bench -o python_files='bench_*.py' --benchmark-only --benchmark-autosave
 	.venv/bin/python tests/bench/bench_import.py
 	.venv/bin/tinygrad-edu bench
+
+# Is every gradient rule, made wrong in many ways, caught by the tests' table of cases?
+mutants: .venv/.installed-test
+	.venv/bin/python -m tinygrad_edu.testing.mutants
 
 clean:
 	rm -rf .venv build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

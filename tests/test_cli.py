@@ -72,11 +72,16 @@ def test_list_ends_with_the_plugins_that_failed(
     [
         (["list", "--hlep"], "unknown flag '--hlep' (did you mean '--help'?); there are: --help"),
         (["backends", "cpp"], "unknown argument 'cpp'"),
-        (["run"], "run which project? there are: digits, count"),
-        (["run", "cuont"], "unknown project 'cuont' (did you mean 'count'?); there are: count, digits"),
+        (["run"], "run which project? there are: digits, moons, count"),
+        (["run", "cuont"], "unknown project 'cuont' (did you mean 'count'?); there are: count, digits, moons"),
         (["run", "--seed", "1", "count"], "flags come after the project: tinygrad-edu run PROJECT --seed"),
         (["run", "count", "--backend", "cuda"], "unknown backend 'cuda'; there are: "),
         (["check", "--backend", "cuda"], "unknown backend 'cuda'; there are: "),
+        (["check"], "check what? FILE.py:function, or --backend NAME; see tinygrad-edu check --help"),
+        (["check", "f.py:f", "--backend", "cuda"], "unknown backend 'cuda'; there are: "),
+        (["check", "f.py"], "check: expected FILE.py:function, got 'f.py'"),
+        (["check", "f.py:f"], "check: there is no file f.py"),
+        (["check", "f.py:f", "-x", "g"], "check: expected nothing after f.py:f but --backend NAME, got -x g"),
     ],
 )
 def test_wrong_usage_is_one_line(argv: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,6 +183,71 @@ def test_check_hands_further_flags_to_pytest(monkeypatch: pytest.MonkeyPatch) ->
     assert cli.main(["check", "--backend", "numpy", "-k", "matmul", "-x"]) == 5
     (command,) = commands
     assert command[-6:] == ["tinygrad_edu.testing", "--tg-backend", "numpy", "-k", "matmul", "-x"]
+
+
+FUNCTIONS = """
+import numpy as np
+from tinygrad_edu.ops.op import op
+
+def loss(x=[[0.5, -1.0]], w=np.ones((2, 3)), power=2):
+    return ((x @ w).tanh() ** power).sum()
+
+torch_loss = loss
+
+@op
+def square(x):
+    return x.backend.mul(x.data, x.data)
+
+square.vjp = lambda g, x: g * x
+square.inputs = ([1.0, 2.0],)
+
+def missing(x, y=1.0): pass
+def whole(x=[1, 2]): pass
+def odd(x): pass
+odd.inputs = 1.0
+def fails(x=1.0): raise LookupError("in the function")
+"""
+
+
+def test_check_prints_a_line_for_each_gradient(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("f.py").write_text(FUNCTIONS)
+    assert cli.main(["check", "f.py:loss", "--backend", "numpy"]) == 0
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert first == "f.py:loss: rule, finite differences and torch_loss"
+    assert last == "all agree"
+
+
+def test_check_of_a_wrong_rule_says_where(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("f.py").write_text(FUNCTIONS)
+    assert cli.main(["check", "f.py:square"]) == 1
+    out = capsys.readouterr().out
+    assert "no torch_square in the file" in out
+    assert "they differ: gradient of input 0 at index (0,): ours " in out
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("los", "there is no function 'los' in f.py; there are: loss, "),
+        ("np", "there is no function 'np' in f.py"),
+        (
+            "missing",
+            "missing a required argument: 'x': give its parameters defaults, as in `def missing(x=[0.5, -1.0])",
+        ),
+        ("whole", "f.py:whole has no float input"),
+        ("odd", "attribute `inputs` to be a tuple, got float"),
+    ],
+)
+def test_check_says_what_a_function_lacks(name: str, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("f.py").write_text(FUNCTIONS)
+    assert cli.main(["check", f"f.py:{name}"]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_check_leaves_a_functions_own_error_alone() -> None:
+    Path("f.py").write_text(FUNCTIONS)
+    with pytest.raises(LookupError, match="in the function"):
+        cli.main(["check", "f.py:fails"])
 
 
 def test_no_command_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The command `tinygrad-edu`: list, run, backends, bench, check, doctor.
+"""The command `tinygrad-edu`: list, run, lesson, backends, bench, check, doctor.
 
 argparse for the skeleton, so that all but `run` work with NumPy and pluggy alone; a project's own options are its
 dataclass `Args`, turned into flags by tyro. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
@@ -21,6 +21,14 @@ from tinygrad_edu.errors import MissingExtra, PluginError, require, unknown
 
 # What a user's mistake raises, with a message that says it all; anything else is a bug and keeps its traceback.
 USER_ERRORS = (ValueError, TypeError, OSError, FloatingPointError, MissingExtra)
+
+
+CHECK_HELP = """\
+FILE.py:function  its first and second gradients by our rules, by finite differences, and by torch if the file has a
+                  function torch_FUNCTION too (for one of methods and operators alone: torch_f = f). Example inputs are
+                  its parameters' defaults, or its attribute `inputs`, a tuple: floats, lists, arrays and Tensors are
+                  handed over as float64 Tensors, anything else as it is. Exit status 1 if the three differ.
+--backend NAME    the conformance suite on a backend; further flags go to pytest."""
 
 
 class UsageError(ValueError):
@@ -70,11 +78,16 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     run = command("run", _run, "run a project; `run PROJECT --help` shows its flags")
     run.add_argument("project", metavar="PROJECT", nargs="?", help="its name, as `tinygrad-edu list` shows it")
     run.add_argument("flags", nargs=argparse.REMAINDER, help="its own flags, and those that all projects have")
+    lesson = command("lesson", _lesson, "run a lesson, a practice line of the roadmap; without a number, list them")
+    lesson.add_argument("number", metavar="NUMBER", nargs="?", help="its chapter and line, such as 7.1")
     command("backends", _backends, "show which backend serves which fused op, and how")
     bench = command("bench", _bench, "time workloads side by side with the reference libraries")
     bench.add_argument("names", nargs="*", metavar="NAME", help="workloads (default: all)")
-    check = command("check", _check, "test a backend for conformance; further flags go to pytest")
-    check.add_argument("--backend", metavar="NAME", required=True, help="the backend to test")
+    check = command("check", _check, "check a function's gradients, or a backend for conformance")
+    check.usage = "%(prog)s FILE.py:function [--backend NAME]\n       %(prog)s --backend NAME [PYTEST FLAG ...]"
+    check.epilog = CHECK_HELP
+    check.formatter_class = argparse.RawDescriptionHelpFormatter
+    check.add_argument("--backend", metavar="NAME", help="the backend to test, or to run the function on")
     command("doctor", _doctor, "tell what works here, what is missing and how to get it")
     return parser, dict(subparsers.choices)
 
@@ -140,12 +153,31 @@ def _bench(args: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _check(args: argparse.Namespace, rest: list[str]) -> int:
-    """Run the installed conformance suite on one backend; pytest's exit status."""
-    _known("backends", args.backend)
+    """Check one function; or run the installed conformance suite on one backend, and give pytest's exit status."""
+    if args.backend is not None:
+        _known("backends", args.backend)
+    if rest and not rest[0].startswith("-"):
+        return _check_function(args, rest)
+    if args.backend is None:
+        raise UsageError("check what? FILE.py:function, or --backend NAME; see tinygrad-edu check --help")
     require("pytest", "test")
     # -P: Python must not look for the package in the current folder, which may be our bare source folder
     command = [sys.executable, "-P", "-m", "pytest", "--pyargs", "tinygrad_edu.testing", "--tg-backend", args.backend]
     return subprocess.run([*command, *rest], check=False).returncode
+
+
+def _check_function(args: argparse.Namespace, rest: list[str]) -> int:
+    """Check the gradients of the function that `rest` names; 1 if they differ."""
+    from tinygrad_edu import use_backend
+    from tinygrad_edu.testing.check import Unusable, report
+
+    if rest[1:]:
+        raise UsageError(f"check: expected nothing after {rest[0]} but --backend NAME, got {shlex.join(rest[1:])}")
+    try:
+        with use_backend(args.backend or registry.default_backend_name()):
+            return 0 if report(rest[0]) else 1
+    except Unusable as error:
+        raise UsageError(str(error)) from error
 
 
 def _doctor(args: argparse.Namespace, rest: list[str]) -> int:
@@ -169,6 +201,20 @@ def _run(args: argparse.Namespace, rest: list[str]) -> int:
 
     with Run(project=args.project, settings=asdict(options), **vars(common)) as run:
         module.main(options, run)
+    return 0
+
+
+def _lesson(args: argparse.Namespace, rest: list[str]) -> int:
+    """Run one lesson, or list them all."""
+    from tinygrad_edu.scripts.lessons import all_lessons
+
+    lessons = all_lessons()
+    if args.number is None:
+        print(*(f"{number:<5} {_summary(lesson)}" for number, lesson in lessons.items()), sep="\n")
+    elif args.number in lessons:
+        lessons[args.number]()
+    else:
+        raise UsageError(unknown("lesson", args.number, lessons))
     return 0
 
 

@@ -1,99 +1,106 @@
-"""That the table can fail: every op's gradient rules, made wrong one at a time, are caught by a case of the table."""
+"""That the table can fail: ops' gradient rules, made wrong, are caught by its cases.
+
+Here is a sample of the mutants of `tinygrad_edu.testing.mutants`, that tool's own tests, and some mistakes written out;
+`make mutants` tries all.
+"""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-import tinygrad_edu as tg
 from tinygrad_edu import ops
-from tinygrad_edu.backend import get_backend
-from tinygrad_edu.ops import elementwise, index, linalg, reduce, shape, softmax
-from tinygrad_edu.ops.agree import _cast
-from tinygrad_edu.ops.op import Fused, Op, op
-from tinygrad_edu.testing import compare_with_torch, gradcheck
-from tinygrad_edu.testing.cases import ROWS, Case, cases
-from tinygrad_edu.testing.rows import TorchNames
+from tinygrad_edu.ops.op import op
+from tinygrad_edu.testing import compare_with_torch, gradcheck, mutants
+from tinygrad_edu.testing.mutants import Mutant, Table, trial
+from tinygrad_edu.testing.mutations import source_mutants, with_rule
 
-WRONG: dict[str, Callable[[Any], Any]] = {
-    "sign": lambda gx: -gx,
-    "factor": lambda gx: gx * 1.01,
-    "zero": lambda gx: gx * 0.0,
-}
-# Ops that no row is named after: they are part of others.
-FOUND_IN = {"take": "getitem", "put_add": "getitem", "slice": "getitem", "pad": "getitem", "concat": "cat"}
+SAMPLE = 10  # one in so many mutants, another one for each op
 
 
-def ops_with_rules() -> list[Op]:
-    """Every op of our modules that has a gradient rule, once."""
-    modules = (elementwise, index, linalg, reduce, shape, softmax)
-    calls = [_cast, *[f for module in modules for f in vars(module).values()]]
-    found = {f.op for f in calls if callable(f) and hasattr(f, "vjp")}
-    return sorted((o for o in found if not isinstance(o, Fused)), key=lambda o: o.name)
-
-
-def rules_of(o: Op) -> list[tuple[Op, int]]:
-    """(op, argument) for each rule; a joint rule counts as one."""
-    return [(o, i) for i, rule in enumerate(o.rules) if rule is not None]
-
-
-@pytest.fixture
-def with_rule(monkeypatch: pytest.MonkeyPatch):
-    """A function that gives an op another rule for the time of a test."""
-
-    def replace(o: Op, position: int, wrong: Callable[[Any], Any]) -> None:
-        rule: Any = o.rules[position]
-        n_rules, is_tuple = len(o.rules), isinstance(o.call.vjp, tuple)
-
-        @functools.wraps(rule)  # keeps the names that it asks for
-        def mutant(*args: Any) -> Any:
-            gx = rule(*args)
-            return [None if g is None else wrong(g) for g in gx] if isinstance(gx, (tuple, list)) else wrong(gx)
-
-        rules = tuple([mutant if i == position else o.rules[i] for i in range(n_rules)])
-        forget(o)
-        monkeypatch.setattr(o.call, "vjp", rules if is_tuple else mutant)
-        touched.append(o)
-
-    def forget(o: Op) -> None:
-        """Drop what an op has worked out from its rules."""
-        o.plans.clear()
-        for name in ("rules", "joint", "asks"):
-            o.__dict__.pop(name, None)
-
-    touched: list[Op] = []
-    yield replace
-    monkeypatch.undo()
-    for o in touched:
-        forget(o)
-
-
-@pytest.mark.parametrize("wrong", WRONG)
-@pytest.mark.parametrize(
-    ("o", "position"), [pair for o in ops_with_rules() for pair in rules_of(o)], ids=lambda x: getattr(x, "name", x)
-)
-def test_wrong_rule_is_caught(o: Op, position: int, wrong: str, with_rule, needs) -> None:
+@pytest.fixture(scope="module")
+def table(needs) -> Table:
+    """The first cases of each row. Those left out could catch a mutant, but not let one pass."""
     needs("torch")
-    with_rule(o, position, WRONG[wrong])
-    name = FOUND_IN.get(o.name, o.name)
-    mine = [case for row in ROWS if row.name == name for case in cases(row, "float64")]
-    assert mine, f"no row for op {o.name!r}"
-    found = next(filter(None, map(difference, mine)), None)
-    assert found, f"{o.name}: rule {position}, {wrong} wrong, went unseen in {len(mine)} cases"
-    assert "gradient" in found
+    with np.errstate(all="ignore"):
+        return Table(each_row=8)
 
 
-def difference(case: Case) -> str | None:
-    """What compare_with_torch says of a case, None if it finds no difference."""
-    try:
-        compare_with_torch(case.f(tg), case.f(TorchNames()), *case.inputs(get_backend()), order=case.order)
-    except AssertionError as error:
-        return str(error)
-    return None
+def test_every_op_is_reached(table: Table) -> None:
+    missing = sorted(o.name for o in mutants.all_ops() - table.reaching.keys() if [*mutants.mutants(o)])
+    assert not missing, f"no case of the table reaches the rules of {missing}"
+
+
+def test_a_sample_of_mutants_is_caught(table: Table) -> None:
+    found = sorted(table.reaching, key=lambda o: o.name)
+    chosen = [m for i, o in enumerate(found) for m in [*mutants.mutants(o)][i % SAMPLE :: SAMPLE]]
+    with np.errstate(all="ignore"):
+        verdicts = {str(mutant): trial(table, mutant).verdict for mutant in chosen}
+    assert not [name for name, verdict in verdicts.items() if verdict == "survived"]
+    assert sum(verdict == "caught" for verdict in verdicts.values()) > len(found)
+
+
+def of(o: Any, what: str) -> Mutant:
+    """The mutant of an op whose description ends so."""
+    (mutant,) = [m for m in mutants.mutants(o.op) if m.what.endswith(what)]
+    return mutant
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["rule 1, sign", "rule 0, b left out", "rule 0, that of argument 1", "rule 1, line {}: Mult -> Div in `g * a`"],
+)
+def test_mul_mutants_are_caught_with_a_reason(what: str, table: Table) -> None:
+    line = ops.mul.vjp[1].__code__.co_firstlineno
+    verdict, by = trial(table, of(ops.mul, what.format(line)))
+    assert verdict == "caught"
+    assert "gradient of input" in by
+
+
+def test_a_blind_table_lets_mutants_survive(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cases that do not look at second gradients miss what only these show; no cases miss all."""
+    first_order = [case._replace(order=1) for case in table.reaching[ops.mul.op]]
+    monkeypatch.setitem(table.reaching, ops.mul.op, first_order)
+    assert trial(table, of(ops.mul, "rule 0, sign")).verdict == "caught"
+    assert trial(table, of(ops.mul, "rule 0, b cut off from its history")).verdict == "survived"
+    monkeypatch.delitem(table.reaching, ops.mul.op)
+    assert trial(table, of(ops.mul, "rule 0, sign")) == ("survived", "no case reaches this op")
+
+
+def test_what_is_no_mistake_is_told_from_what_survives(table: Table) -> None:
+    """relu's second gradient with respect to its result is 0: no history is lost when that is cut off."""
+    assert trial(table, of(ops.relu, "out cut off from its history")).verdict == "no mistake"
+    assert trial(table, of(ops.relu, "g cut off from its history")).verdict == "caught"
+
+
+def test_a_rule_is_put_back(table: Table) -> None:
+    right = ops.mul.vjp
+    for mutant in mutants.mutants(ops.mul.op):
+        trial(table, mutant)
+        assert ops.mul.vjp is right
+    assert not table.difference(table.reaching[ops.mul.op][0])
+
+
+def test_a_table_that_fails_as_it_is_is_refused(monkeypatch: pytest.MonkeyPatch, needs) -> None:
+    needs("torch")
+    monkeypatch.setattr(mutants, "ROWS", [row for row in mutants.ROWS if row.name == "exp"])
+    message = r"mutants: exp-.* fails as it is; mend that first: gradient of input 0"
+    with with_rule(ops.exp.op, 0, lambda g, out: g), pytest.raises(ValueError, match=message):
+        Table()
+
+
+def test_the_source_of_rules_is_changed_in_every_place() -> None:
+    rule = lambda g, x: g * (2.0 - x) if x is not None else -g
+    assert [what.partition(": ")[2] for what, _ in source_mutants(rule)] == [
+        "Mult -> Div in `g * (2.0 - x)`",
+        "without the sign in `-g`",
+        "Sub -> Add in `2.0 - x`",
+        "2.0 -> 3.0 in `2.0`",
+    ]
+    assert [wrong(3.0, 1.0) for _, wrong in source_mutants(rule)] == [3.0, 3.0, 9.0, 6.0]
+    assert [wrong(3.0, None) for _, wrong in source_mutants(rule)][1] == 3.0
 
 
 # Mistakes that one makes, each in an op of its own.

@@ -7,18 +7,50 @@ Source: W. Press et al., "Numerical Recipes", 3rd ed. 2007, section 5.7.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_edu import autograd
 from tinygrad_edu.tensor import Tensor
-from tinygrad_edu.testing.compare import Ours, as_list, as_numpy
+from tinygrad_edu.testing.compare import Framework, Ours, as_list, as_numpy
 
 STEP = 6e-6  # ε^(1/3), see above; times the size of x where that is larger than 1
 # 1e-10 is what smooth functions reach; the rest is room for large third derivatives. A wrong rule is off by far more.
 RTOL, ATOL = 1e-6, 1e-7
+# Relative to the largest element: a function of some hundred ops may lose six of float64's sixteen digits on the way.
+TORCH_RTOL = 1e-10
+
+
+class Gradient(NamedTuple):
+    """One gradient of one input, found in two or three ways, as float64 arrays of the input's shape."""
+
+    name: str
+    ours: np.ndarray
+    numeric: np.ndarray
+    torch: np.ndarray | None
+
+    def check(self, rtol: float = RTOL, atol: float = ATOL) -> None:
+        """AssertionError at the first element where ours differs from the numeric one, or from torch's."""
+        assert self.ours.shape == self.numeric.shape, f"{self.name}: shape {self.ours.shape}, not {self.numeric.shape}"
+        numeric_agrees = np.abs(self.ours - self.numeric) <= atol + rtol * np.abs(self.numeric)
+        torch_agrees = np.ones_like(numeric_agrees)
+        if self.torch is not None:
+            scale = np.abs(self.torch[np.isfinite(self.torch)]).max(initial=0.0)
+            torch_agrees = np.isclose(self.ours, self.torch, rtol=TORCH_RTOL, atol=TORCH_RTOL * scale, equal_nan=True)
+        wrong = np.argwhere(~(numeric_agrees & torch_agrees))
+        if not len(wrong):
+            return
+        index = tuple(int(i) for i in wrong[0])
+        found = f"{self.name} at index {index}: ours {self.ours[index]:.10g}, numeric {self.numeric[index]:.10g}"
+        if self.torch is None:
+            raise AssertionError(found)
+        hint = "the rule is wrong"
+        if torch_agrees[index]:
+            hint = "finite differences mean nothing at a kink, a jump or a tie"
+        elif numeric_agrees[index]:
+            hint = "torch computes another function, or goes another way at a kink"
+        raise AssertionError(f"{found}, torch's {self.torch[index]:.10g} ({hint})")
 
 
 def gradcheck(
@@ -35,76 +67,102 @@ def gradcheck(
     """
     if order not in (1, 2):
         raise ValueError(f"gradcheck: expected order 1 or 2, got {order}")
-    backend = next((x.backend for x in inputs if isinstance(x, Tensor)), None)
-    ours = Ours(backend)
+    for gradient in gradients(f, inputs, order, seed=seed):
+        gradient.check(rtol, atol)
+
+
+def ours_for(inputs: Any) -> Ours:
+    """Our Tensors, on the backend of the first Tensor among `inputs`, else on the current one."""
+    return Ours(next((x.backend for x in inputs if isinstance(x, Tensor)), None))
+
+
+def in_float64(inputs: Any) -> list[np.ndarray]:
+    """Copies of the inputs as arrays, the float ones in float64."""
     arrays = [as_numpy(x) for x in inputs]
-    arrays = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays]
-    _check(ours, f, arrays, "gradient", rtol, atol, np.random.default_rng(seed))
-    if order == 2:
-        rng = np.random.default_rng(seed)  # the same cotangents at every call: f_gradients must be one function
-
-        def f_gradients(*leaves: Tensor) -> list[Tensor]:
-            leaves = tuple([x if x.requires_grad or x.dtype.kind != "f" else x.requires_grad_() for x in leaves])
-            with autograd.enable_grad():
-                outputs = [out for out in as_list(f(*leaves)) if out.requires_grad]
-                cotangents = [_weights(ours, out, np.random.default_rng(seed + i)) for i, out in enumerate(outputs)]
-                wanted = [x for x in leaves if x.requires_grad]
-                found = autograd.grad(outputs, wanted, cotangents, create_graph=True, allow_unused=True)
-            return [g for g in found if g is not None]
-
-        _check(ours, f_gradients, arrays, "second gradient", rtol, atol, rng)
+    return [a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays]
 
 
-def _weights(ours: Ours, out: Tensor, rng: np.random.Generator) -> Tensor:
-    return ours.leaf(rng.uniform(0.5, 1.5, out.shape).astype(out.dtype), False)
-
-
-def _check(
-    ours: Ours,
+def gradients(
     f: Callable[..., Any],
-    arrays: list[np.ndarray],
-    what: str,
-    rtol: float,
-    atol: float,
-    rng: np.random.Generator,
-) -> None:
-    """Hold the gradient of s = Σ w f(*arrays), with random weights w, against finite differences of s."""
-    leaves = [ours.leaf(a, a.dtype.kind == "f") for a in arrays]
-    outputs = as_list(f(*leaves))
-    weights = [_weights(ours, out, rng) for out in outputs]
-    tracked = [(out, w) for out, w in zip(outputs, weights, strict=True) if out.requires_grad]
-    wanted = [(i, x) for i, x in enumerate(leaves) if x.requires_grad]
-    found: tuple[Tensor | None, ...] = (None,) * len(wanted)
-    if tracked:
-        found = autograd.grad(
-            [out for out, _ in tracked], [x for _, x in wanted], [w for _, w in tracked], allow_unused=True
-        )
+    inputs: Any,
+    order: int,
+    torch: tuple[Framework, Callable[..., Any]] | None = None,
+    seed: int = 0,
+) -> Iterator[Gradient]:
+    """Every gradient up to `order` in two ways, or in three, with torch's Tensors and a function of them.
+
+    The first gradients come without and with create_graph=True, which run different code. A second gradient is that of
+    the first ones' sum, weighted at random.
+    """
+    ours, arrays = ours_for(inputs), in_float64(inputs)
+    floats = [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
+    sides: list[tuple[Framework, Callable[..., Any]]] = [(ours, f), *([torch] if torch else [])]
+    for what in ("gradient", "second gradient")[:order]:
+        numeric = [_slopes(ours, f, arrays, i, seed) for i in floats]
+        for create_graph in (False, True) if what == "gradient" else (False,):
+            found = [_backward(side, function, arrays, create_graph, seed) for side, function in sides]
+            path = f"{what}, create_graph=True," if create_graph else what
+            for k, i in enumerate(floats):
+                theirs = found[1][k] if torch else None
+                yield Gradient(f"{path} of input {i}", found[0][k], numeric[k], theirs)
+        sides = [(side, _first_gradients(side, function, floats, seed)) for side, function in sides]
+        f = sides[0][1]
+
+
+def _weights(shape: Any, dtype: Any, position: int, seed: int) -> np.ndarray:
+    """The weights of one output: the same at every call, so that the weighted sum is one function."""
+    return np.random.default_rng(seed + position).uniform(0.5, 1.5, tuple(shape)).astype(dtype)
+
+
+def _backward(
+    framework: Framework, f: Callable[..., Any], arrays: list[np.ndarray], create_graph: bool, seed: int
+) -> list[np.ndarray]:
+    """The gradient of s = Σ w f(*arrays), with random weights w, with respect to each float array."""
+    leaves = [framework.leaf(a, a.dtype.kind == "f") for a in arrays]
+    found = _grad(framework, f, leaves, [x for x in leaves if framework.wants_grad(x)], create_graph, seed)
+    floats = [a for a in arrays if a.dtype.kind == "f"]
+    return [np.zeros_like(a) if g is None else framework.numpy(g) for a, g in zip(floats, found, strict=True)]
+
+
+def _grad(
+    framework: Framework, f: Callable[..., Any], leaves: list[Any], wanted: list[Any], create_graph: bool, seed: int
+) -> list[Any]:
+    """The gradients of Σ w f(*leaves) with respect to `wanted`, None where nothing depends on one."""
+    outputs = [(i, out) for i, out in enumerate(as_list(f(*leaves))) if framework.wants_grad(out)]
+    if not outputs or not wanted:
+        return [None] * len(wanted)
+    weights = [framework.leaf(_weights(out.shape, framework.numpy(out).dtype, i, seed), False) for i, out in outputs]
+    return list(framework.grad([out for _, out in outputs], wanted, weights, create_graph))
+
+
+def _first_gradients(
+    framework: Framework, f: Callable[..., Any], floats: list[int], seed: int
+) -> Callable[..., list[Any]]:
+    """The function that gives the first gradients of `f`, which can be differentiated in turn."""
+
+    def f_gradients(*leaves: Any) -> list[Any]:
+        wanted = [x if framework.wants_grad(x) else x.requires_grad_() for x in [leaves[i] for i in floats]]
+        return [g for g in _grad(framework, f, list(leaves), wanted, True, seed) if g is not None]
+
+    return f_gradients
+
+
+def _slopes(ours: Ours, f: Callable[..., Any], arrays: list[np.ndarray], position: int, seed: int) -> np.ndarray:
+    """The slopes of s = Σ w f(*arrays) along each element of one array, by central differences."""
+    arrays = [*arrays[:position], arrays[position].copy(), *arrays[position + 1 :]]
+    a = arrays[position]
 
     def s() -> float:
-        with autograd.no_grad():
-            values = as_list(f(*[ours.leaf(a, False) for a in arrays]))
-        return sum(float(np.sum(ours.numpy(v) * ours.numpy(w))) for v, w in zip(values, weights, strict=True))
+        values = [ours.numpy(v) for v in as_list(f(*[ours.leaf(x, False) for x in arrays]))]
+        return sum(float(np.sum(v * _weights(v.shape, v.dtype, i, seed))) for i, v in enumerate(values))
 
-    for (i, _), g in zip(wanted, found, strict=True):
-        gradient = np.zeros_like(arrays[i]) if g is None else ours.numpy(g)
-        assert gradient.shape == arrays[i].shape, f"{what} of input {i}: {gradient.shape}, expected {arrays[i].shape}"
-        for index in np.ndindex(arrays[i].shape):
-            numeric = _slope(s, arrays[i], index)
-            if not abs(gradient[index] - numeric) <= atol + rtol * abs(numeric):
-                raise AssertionError(
-                    f"{what} of input {i} at index {index}: ours {gradient[index]:.10g}, numeric {numeric:.10g}"
-                )
-
-
-def _slope(s: Callable[[], float], a: np.ndarray, index: tuple[int, ...]) -> float:
-    """ds/da[index] by central differences; `a` is changed for a moment, and restored."""
-    before = a[index]
-    h = STEP * max(1.0, abs(before))
-    try:
+    slopes = np.zeros_like(a)
+    for index in np.ndindex(a.shape):
+        before = a[index]
+        h = STEP * max(1.0, abs(before))
         a[index] = before + h
         above = s()
         a[index] = before - h
-        below = s()
-    finally:
+        slopes[index] = (above - s()) / (2 * h)
         a[index] = before
-    return (above - below) / (2 * h)
+    return slopes
