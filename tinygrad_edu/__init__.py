@@ -21,14 +21,27 @@ from tinygrad_edu.backend import get_backend, set_backend, use_backend
 from tinygrad_edu.create import arange, eye, from_numpy, full, full_like, ones, ones_like, tensor, zeros, zeros_like
 from tinygrad_edu.ops import *  # noqa: F403
 from tinygrad_edu.ops import __all__ as _ops
+from tinygrad_edu.ops.op import op
 from tinygrad_edu.random import Generator, manual_seed, rand, randint, randn
 
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 uint8, int32, int64 = np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.int64)
 bool_ = np.dtype(np.bool_)
 
+_LATER = {  # functions whose modules are imported when first used
+    "checkpoint": "recompute",
+    "detect_anomaly": "debug",
+    "draw": "drawing",
+    "hessian": "transforms",
+    "hvp": "transforms",
+    "jacobian": "transforms",
+    "jvp": "transforms",
+    "vjp": "transforms",
+}
+
 __all__ = [
     *_ops,
+    *_LATER,
     "Generator",
     "Tensor",
     "arange",
@@ -49,6 +62,7 @@ __all__ = [
     "no_grad",
     "ones",
     "ones_like",
+    "op",
     "rand",
     "randint",
     "randn",
@@ -67,4 +81,6 @@ def __getattr__(name: str) -> Any:
     """`tg.nn`, `tg.optim` and the other parts are imported when first used, which keeps `import tinygrad_edu` quick."""
     if name in ("bench", "data", "nn", "optim", "run", "state", "testing"):
         return importlib.import_module(f"tinygrad_edu.{name}")
+    if name in _LATER:
+        return getattr(importlib.import_module(f"tinygrad_edu.{_LATER[name]}"), name)
     raise AttributeError(f"module 'tinygrad_edu' has no attribute {name!r}")

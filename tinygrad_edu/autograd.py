@@ -104,7 +104,6 @@ class Node:
     `saved` (None once the node has been walked and freed); `stamps` are their counts of changes then, None where all
     were 0. `shapes` are the arguments' shapes, None where they are all the result's. Arguments are older than the node
     and cannot point back at it, and the result is saved as an alias without history: so there is no cycle.
-    `line` is the user's that called the op; `detect_anomaly` notes it.
     """
 
     __slots__ = ("born", "extra", "hooks", "line", "parents", "plan", "saved", "settings", "shapes", "stamps")
@@ -117,6 +116,7 @@ class Node:
         self.settings = settings
         self.shapes = None if same_shape else tuple([a.data.shape for a in args])
         self.extra: Any  # what a fused op's kernel keeps for its backward pass
+        self.line: Any  # the user's that called the op: `detect_anomaly` notes it
         self.parents: tuple[Any, ...]
         if len(args) == 1:  # unrolled for one and two: a comprehension costs as much as the rest of this
             (a,) = args
