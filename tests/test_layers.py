@@ -26,6 +26,7 @@ FLOORS = {
     "tinygrad_edu.gradient_hooks": 3,
     "tinygrad_edu.autograd": 3.1,
     "tinygrad_edu.ops": 3.2,
+    "tinygrad_edu.functions": 3.25,
     "tinygrad_edu.tensor": 3.3,
     "tinygrad_edu.create": 3.4,
     "tinygrad_edu.random": 3.4,

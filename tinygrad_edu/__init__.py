@@ -19,6 +19,8 @@ from tinygrad_edu import random
 from tinygrad_edu.autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinygrad_edu.backend import get_backend, set_backend, use_backend
 from tinygrad_edu.create import arange, eye, from_numpy, full, full_like, ones, ones_like, tensor, zeros, zeros_like
+from tinygrad_edu.functions import *  # noqa: F403
+from tinygrad_edu.functions import __all__ as _functions
 from tinygrad_edu.ops import *  # noqa: F403
 from tinygrad_edu.ops import __all__ as _ops
 from tinygrad_edu.ops.op import op
@@ -40,6 +42,7 @@ _LATER = {  # functions whose modules are imported when first used
 }
 
 __all__ = [
+    *_functions,
     *_ops,
     *_LATER,
     "Generator",

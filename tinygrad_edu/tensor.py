@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_edu import autograd, gradient_hooks, ops, registry
+from tinygrad_edu import functions as fn
 from tinygrad_edu.autograd import Value, is_grad_enabled
 
 if TYPE_CHECKING:
@@ -270,7 +271,7 @@ class Tensor(Value):
     __radd__, __rmul__ = ops.add, ops.mul
     __pow__, __matmul__, __neg__, __abs__, __mod__ = ops.pow, ops.matmul, ops.neg, ops.abs, ops.remainder
     __lt__, __le__, __gt__, __ge__, __eq__, __ne__ = ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne
-    __and__, __or__, __xor__ = ops.logical_and, ops.logical_or, ops.logical_xor
+    __and__, __or__, __xor__ = ops.logical_and, ops.logical_or, fn.logical_xor
     __getitem__, __setitem__ = ops.getitem, ops.setitem
 
     def __rsub__(self, other: Any) -> Tensor:
@@ -295,26 +296,26 @@ class Tensor(Value):
     sin, cos, tan, sinh, cosh, tanh = ops.sin, ops.cos, ops.tan, ops.sinh, ops.cosh, ops.tanh
     asin, acos, atan, atan2, erf, relu = ops.asin, ops.acos, ops.atan, ops.atan2, ops.erf, ops.relu
     floor, ceil, round, trunc, sign, abs, neg = ops.floor, ops.ceil, ops.round, ops.trunc, ops.sign, ops.abs, ops.neg
-    add, sub, mul, div, pow, remainder, lerp = ops.add, ops.sub, ops.mul, ops.div, ops.pow, ops.remainder, ops.lerp
+    add, sub, mul, div, pow, remainder, lerp = ops.add, ops.sub, ops.mul, ops.div, ops.pow, ops.remainder, fn.lerp
     maximum, minimum, logaddexp, where = ops.maximum, ops.minimum, ops.logaddexp, _where
-    clamp, clamp_min, clamp_max, masked_fill = ops.clamp, ops.clamp_min, ops.clamp_max, ops.masked_fill
-    eq, ne, lt, le, gt, ge, isnan, isinf = ops.eq, ops.ne, ops.lt, ops.le, ops.gt, ops.ge, ops.isnan, ops.isinf
-    isfinite, isclose, allclose, logical_not = ops.isfinite, ops.isclose, ops.allclose, ops.logical_not
-    logical_and, logical_or, logical_xor = ops.logical_and, ops.logical_or, ops.logical_xor
+    clamp, clamp_min, clamp_max, masked_fill = ops.clamp, ops.clamp_min, ops.clamp_max, fn.masked_fill
+    eq, ne, lt, le, gt, ge, isnan, isinf = ops.eq, ops.ne, ops.lt, ops.le, ops.gt, ops.ge, fn.isnan, fn.isinf
+    isfinite, isclose, allclose, logical_not = fn.isfinite, fn.isclose, fn.allclose, ops.logical_not
+    logical_and, logical_or, logical_xor = ops.logical_and, ops.logical_or, fn.logical_xor
     sum, mean, var, std, prod, norm, any, all = (
-        ops.sum, ops.mean, ops.var, ops.std, ops.prod, ops.norm, ops.any, ops.all)
+        ops.sum, ops.mean, ops.var, ops.std, ops.prod, ops.norm, fn.any, fn.all)
     max, min, amax, amin, argmax, argmin = ops.max, ops.min, ops.amax, ops.amin, ops.argmax, ops.argmin
-    cumsum, cumprod, diff, logsumexp = ops.cumsum, ops.cumprod, ops.diff, ops.logsumexp
-    softmax, log_softmax, matmul, mm, mv = ops.softmax, ops.log_softmax, ops.matmul, ops.mm, ops.mv
-    bmm, dot, outer, addmm, clone = ops.bmm, ops.dot, ops.outer, ops.addmm, ops.clone
-    reshape, view, flatten, unflatten, ravel = ops.reshape, ops.reshape, ops.flatten, ops.unflatten, ops.ravel
-    permute, transpose, movedim, squeeze = ops.permute, ops.transpose, ops.movedim, ops.squeeze
-    unsqueeze, expand, broadcast_to, repeat = ops.unsqueeze, ops.expand, ops.broadcast_to, ops.repeat
-    tile, split, chunk, unbind, flip, roll = ops.tile, ops.split, ops.chunk, ops.unbind, ops.flip, ops.roll
-    diag, diagonal, trace, tril, triu = ops.diag, ops.diagonal, ops.trace, ops.tril, ops.triu
-    gather, scatter_add, index_select = ops.gather, ops.scatter_add, ops.index_select
-    take_along_dim, masked_select = ops.take_along_dim, ops.masked_select
-    sort, argsort, topk = ops.sort, ops.argsort, ops.topk
+    cumsum, cumprod, diff, logsumexp = ops.cumsum, fn.cumprod, fn.diff, ops.logsumexp
+    softmax, log_softmax, matmul, mm, mv = ops.softmax, ops.log_softmax, ops.matmul, fn.mm, fn.mv
+    bmm, dot, outer, addmm, clone = fn.bmm, fn.dot, fn.outer, fn.addmm, ops.clone
+    reshape, view, flatten, unflatten, ravel = ops.reshape, ops.reshape, ops.flatten, fn.unflatten, fn.ravel
+    permute, transpose, movedim, squeeze = ops.permute, ops.transpose, fn.movedim, ops.squeeze
+    unsqueeze, expand, broadcast_to, repeat = ops.unsqueeze, ops.expand, fn.broadcast_to, fn.repeat
+    tile, split, chunk, unbind, flip, roll = fn.tile, fn.split, fn.chunk, fn.unbind, ops.flip, fn.roll
+    diag, diagonal, trace, tril, triu = fn.diag, fn.diagonal, fn.trace, fn.tril, fn.triu
+    gather, scatter_add, index_select = ops.gather, fn.scatter_add, fn.index_select
+    take_along_dim, masked_select = fn.take_along_dim, fn.masked_select
+    sort, argsort, topk = fn.sort, fn.argsort, fn.topk
     # fmt: on
 
     @property

@@ -1,4 +1,8 @@
-"""Arithmetic, comparison and choice, element by element, each op with its gradient rule below it."""
+"""Ops on two operands, element by element: arithmetic, comparison, choice.
+
+Most are a line: name, what it gives, how a backend computes it (the name of a primitive, or a formula in primitives),
+a gradient rule for each operand.
+"""
 
 from __future__ import annotations
 
@@ -8,48 +12,105 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.autograd import Value
-from tinygrad_edu.backend import Array
+from tinygrad_edu.backend import Array, Backend
 from tinygrad_edu.ops.agree import (
     ALL,
+    FLOATS,
+    NUMBERS,
     align,
+    binary,
     broadcast_shapes,
     cast,
-    check_float,
-    check_same_dtype,
-    comparison,
     constant,
     elementwise,
-    floating,
     numeric,
     refuse_bool,
 )
 from tinygrad_edu.ops.op import op
 
-# Arithmetic.
+
+def _logaddexp(lib: Backend, a: Array, b: Array) -> Array:
+    gap = lib.sub(a, b)
+    larger = lib.add(lib.maximum(a, b), lib.log1p(lib.exp(lib.mul(lib.maximum(gap, lib.mul(gap, -1.0)), -1.0))))
+    return lib.where(lib.equal(a, b), lib.add(a, math.log(2.0)), larger)  # two infinities have no gap
 
 
-@elementwise
-def add(a, b) -> Array:
-    """a + b, elementwise."""
-    return a.backend.add(a.data, b.data)
+def _remainder(lib: Backend, a: Array, b: Array) -> Array:
+    if a.dtype.kind != "f" and lib.nonzero(lib.reshape(lib.equal(b, 0), (-1,)))[0].shape[0]:
+        raise ZeroDivisionError("remainder: integers have no remainder by 0")
+    return lib.remainder(a, b)
 
 
-@numeric
-def sub(a, b) -> Array:
-    """a - b, elementwise. TypeError for bool, as in torch."""
-    return a.backend.sub(a.data, b.data)
+def _quotient(a: Any, b: Any, remainder: Any) -> Any:
+    """floor(a / b): -1 where a < 0 and b is infinite or the other way round, as if a / b were below 0."""
+    odd = where(b == 0.0, a / b, where(remainder == remainder, -1.0, remainder))
+    return where(remainder - remainder == 0.0, ((a - remainder) / b).round(), odd).detach()
 
 
-@elementwise
-def mul(a, b) -> Array:
-    """a * b, elementwise."""
-    return a.backend.mul(a.data, b.data)
+def _minimum(lib: Backend, a: Array, b: Array) -> Array:
+    return lib.where(lib.maximum(lib.less(a, b), lib.equal(lib.equal(a, a), False)), a, b)  # NaN if either is
 
 
-@floating
-def div(a, b) -> Array:
-    """a / b, elementwise, a float also for integers."""
-    return a.backend.div(a.data, b.data)
+# fmt: off
+add = binary("add", "a + b, elementwise.", "add", (lambda g: g, lambda g: g))
+sub = binary("sub", "a - b, elementwise. TypeError for bool, as in torch.",
+             "sub", (lambda g: g, lambda g: -g), NUMBERS)
+mul = binary("mul", "a * b, elementwise.", "mul", (lambda g, b: g * b, lambda g, a: g * a))
+div = binary("div", "a / b, elementwise, a float also for integers.",
+             "div", (lambda g, b: g / b, lambda g, b, out: -g * out / b), FLOATS)
+remainder = binary("remainder", "a - b floor(a / b), elementwise, exactly. ZeroDivisionError for integers by 0.",
+                   _remainder, (lambda g: g, lambda g, a, b, out: -g * _quotient(a, b, out)), NUMBERS)
+atan2 = binary("atan2", "The angle of the point (b, a) in radians, from -pi to pi, elementwise.",
+               "atan2", (lambda g, a, b: g * _polar(b, a, b), lambda g, a, b: -g * _polar(a, a, b)), FLOATS)
+logaddexp = binary("logaddexp", "log(exp(a) + exp(b)), elementwise, without overflow.", _logaddexp,
+                   (lambda g, a, b: g / ((b - a).exp() + 1.0), lambda g, a, b: g / ((a - b).exp() + 1.0)), FLOATS)
+
+# At ties each gets half of the gradient, as in torch; with clamp_min and clamp_max a gets it all.
+maximum = binary("maximum", "The larger of a and b, elementwise; NaN if either is NaN.", "maximum",
+                 (lambda g, a, b: where(a < b, 0.0, where(a == b, g / 2.0, g)),
+                  lambda g, a, b: where(b < a, 0.0, where(a == b, g / 2.0, g))))
+minimum = binary("minimum", "The smaller of a and b, elementwise; NaN if either is NaN.", _minimum, maximum.vjp[::-1])
+clamp_min = binary("clamp_min", "a, or b where a is smaller.", "maximum",
+                   (lambda g, a, b: where(a >= b, g, 0.0), lambda g, a, b: where(a < b, g, 0.0)), NUMBERS)
+clamp_max = binary("clamp_max", "a, or b where a is larger.", _minimum,
+                   (lambda g, a, b: where(a <= b, g, 0.0), lambda g, a, b: where(a > b, g, 0.0)), NUMBERS)
+
+# Comparisons have no gradient. `a <= b` is not `not b < a`, which NaN would make true.
+lt = binary("lt", "a < b, elementwise.", "less", None)
+eq = binary("eq", "a == b, elementwise.", "equal", None)
+le = binary("le", "a <= b, elementwise.", lambda lib, a, b: lib.maximum(lib.less(a, b), lib.equal(a, b)), None)
+ne = binary("ne", "a != b, elementwise.", lambda lib, a, b: lib.equal(lib.equal(a, b), False), None)
+# fmt: on
+
+
+def _polar(leg: Any, a: Any, b: Any) -> Any:
+    """leg / (a² + b²), 0 at the origin."""
+    return where((square := a * a + b * b) == 0.0, 0.0, leg / square)
+
+
+def gt(a: Any, b: Any) -> Any:
+    """a > b, elementwise."""
+    return lt(b, a)
+
+
+def ge(a: Any, b: Any) -> Any:
+    """a >= b, elementwise."""
+    return le(b, a)
+
+
+def logical_not(a: Any) -> Any:
+    """True where a is 0 or False."""
+    return eq(a, 0 if a.data.dtype.kind != "b" else False)
+
+
+def logical_and(a: Any, b: Any) -> Any:
+    """True where neither a nor b is 0 or False."""
+    return mul(cast(a, dtype=np.bool_), cast(b, dtype=np.bool_))
+
+
+def logical_or(a: Any, b: Any) -> Any:
+    """True where a or b is not 0 or False."""
+    return maximum(cast(a, dtype=np.bool_), cast(b, dtype=np.bool_))
 
 
 @numeric
@@ -60,44 +121,12 @@ def neg(a) -> Array:
     return a.backend.mul(a.data, constant(-1.0, a.data.dtype, a.backend).data)
 
 
-@numeric
-def remainder(a, b) -> Array:
-    """a - b floor(a / b), elementwise, exactly: it has b's sign. ZeroDivisionError for integers by 0, as in torch."""
-    if a.data.dtype.kind != "f" and (found := a.backend.nonzero(a.backend.equal(b.data, 0)))[:1] and found[0].shape[0]:
-        raise ZeroDivisionError("remainder: integers by 0 have none")
-    return a.backend.remainder(a.data, b.data)
-
-
-@floating
-def atan2(a, b) -> Array:
-    """The angle of the point (b, a) in radians, from -pi to pi, elementwise."""
-    return a.backend.atan2(a.data, b.data)
-
-
-@floating
-def logaddexp(a, b) -> Array:
-    """log(exp(a) + exp(b)), elementwise, without overflow."""
-    lib, a, b = a.backend, a.data, b.data
-    gap = lib.sub(a, b)
-    larger = lib.add(lib.maximum(a, b), lib.log1p(lib.exp(lib.mul(lib.maximum(gap, lib.mul(gap, -1.0)), -1.0))))
-    return lib.where(lib.equal(a, b), lib.add(a, math.log(2.0)), larger)  # two infinities have no gap
-
-
-add.vjp = (lambda g: g, lambda g: g)
-sub.vjp = (lambda g: g, lambda g: -g)
-mul.vjp = (lambda g, b: g * b, lambda g, a: g * a)
-div.vjp = (lambda g, b: g / b, lambda g, b, out: -g * out / b)
 neg.vjp = lambda g: -g
-remainder.vjp = (lambda g: g, lambda g, a, b, out: g * ((out - a) / b).detach())
-atan2.vjp = (lambda g, a, b: g * b / (a * a + b * b), lambda g, a, b: -g * a / (a * a + b * b))
-logaddexp.vjp = (lambda g, a, b: g / ((b - a).exp() + 1.0), lambda g, a, b: g / ((a - b).exp() + 1.0))
 
 
 @elementwise
 def _pow(a, b) -> Array:
-    if a.data.dtype.kind != "f":
-        return _pow_integers(a, b)
-    return a.backend.pow(a.data, b.data)
+    return a.backend.pow(a.data, b.data) if a.data.dtype.kind == "f" else _pow_integers(a, b)
 
 
 def _pow_integers(a: Value, b: Value) -> Array:
@@ -126,48 +155,16 @@ def pow(a: Any, b: Any) -> Any:
     return _pow(a, b)
 
 
-def lerp(a: Any, b: Any, weight: Any) -> Any:
-    """a + weight (b - a), elementwise: a for weight 0, b for weight 1."""
-    check_float("lerp", a, b)
-    return add(a, mul(sub(b, a), weight))
+@op
+def _clamp(x, low, high):
+    return _minimum(x.backend, x.backend.maximum(x.data, low.data), high.data)
 
 
-# The larger and the smaller. At ties of two Tensors each gets half of the gradient, as in torch.
-
-
-@elementwise
-def maximum(a, b) -> Array:
-    """The larger of a and b, elementwise; NaN if either is NaN."""
-    return a.backend.maximum(a.data, b.data)
-
-
-@elementwise
-def minimum(a, b) -> Array:
-    """The smaller of a and b, elementwise; NaN if either is NaN."""
-    lib, x, y = a.backend, a.data, b.data
-    x_is_nan = lib.equal(lib.equal(x, x), False)
-    return lib.where(lib.maximum(lib.less(x, y), x_is_nan), x, y)
-
-
-@numeric
-def clamp_min(a, b) -> Array:
-    """a, or b where a is smaller; at ties the gradient is a's."""
-    return a.backend.maximum(a.data, b.data)
-
-
-@numeric
-def clamp_max(a, b) -> Array:
-    """a, or b where a is larger; at ties the gradient is a's."""
-    return minimum.op.forward(a, b)
-
-
-maximum.vjp = (
-    lambda g, a, b: where(a < b, 0.0, where(a == b, g / 2.0, g)),
-    lambda g, a, b: where(b < a, 0.0, where(a == b, g / 2.0, g)),
+_clamp.vjp = (
+    lambda g, x, low, high: where((x >= low) * (x <= high), g, 0.0),
+    lambda g, x, low, high: where((low < high) * (x < low), g, 0.0),
+    lambda g, x, low, high: where(logical_or(x > high, high < low), g, 0.0),
 )
-minimum.vjp = maximum.vjp[::-1]
-clamp_min.vjp = (lambda g, a, b: where(a >= b, g, 0.0), lambda g, a, b: where(a < b, g, 0.0))
-clamp_max.vjp = (lambda g, a, b: where(a <= b, g, 0.0), lambda g, a, b: where(a > b, g, 0.0))
 
 
 def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
@@ -175,96 +172,11 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
 
     Where x is at a limit the gradient is x's. Where min > max the result is max. ValueError if both are None.
     """
-    if min is None and max is None:
-        raise ValueError("clamp: expected min or max, got neither")
-    x = x if min is None else clamp_min(x, min)
-    return x if max is None else clamp_max(x, max)
-
-
-# Comparison and logic. No gradient: the results are bool.
-
-
-@comparison
-def lt(a, b) -> Array:
-    """a < b, elementwise."""
-    return a.backend.less(a.data, b.data)
-
-
-def gt(a: Any, b: Any) -> Any:
-    """a > b, elementwise."""
-    return lt(b, a)
-
-
-@comparison
-def eq(a, b) -> Array:
-    """a == b, elementwise."""
-    return a.backend.equal(a.data, b.data)
-
-
-@comparison
-def le(a, b) -> Array:
-    """a <= b, elementwise (not `not b < a`, which NaN would make true)."""
-    return a.backend.maximum(a.backend.less(a.data, b.data), a.backend.equal(a.data, b.data))
-
-
-def ge(a: Any, b: Any) -> Any:
-    """a >= b, elementwise."""
-    return le(b, a)
-
-
-@comparison
-def ne(a, b) -> Array:
-    """a != b, elementwise."""
-    return a.backend.equal(a.backend.equal(a.data, b.data), False)
-
-
-def logical_not(a: Any) -> Any:
-    """True where a is 0 or False."""
-    return eq(a, 0 if a.data.dtype.kind != "b" else False)
-
-
-def logical_and(a: Any, b: Any) -> Any:
-    """True where neither a nor b is 0 or False."""
-    return mul(cast(a, dtype=np.bool_), cast(b, dtype=np.bool_))
-
-
-def logical_or(a: Any, b: Any) -> Any:
-    """True where a or b is not 0 or False."""
-    return maximum(cast(a, dtype=np.bool_), cast(b, dtype=np.bool_))
-
-
-def logical_xor(a: Any, b: Any) -> Any:
-    """True where one of a and b is 0 or False, and the other is not."""
-    return ne(cast(a, dtype=np.bool_), cast(b, dtype=np.bool_))
-
-
-def isnan(x: Any) -> Any:
-    """True where x is NaN."""
-    return ne(x, x)
-
-
-def isfinite(x: Any) -> Any:
-    """True where x is neither NaN nor infinite."""
-    return lt(-math.inf, x) * lt(x, math.inf)
-
-
-def isinf(x: Any) -> Any:
-    """True where x is inf or -inf."""
-    return logical_or(eq(x, math.inf), eq(x, -math.inf))
-
-
-def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
-    """True where |a - b| <= atol + rtol |b|, or a == b; `equal_nan`: also where both are NaN. No promotion."""
-    check_same_dtype("isclose", a, b)
-    a, b = [x if x.data.dtype.kind == "f" else cast(x, dtype=np.float64) for x in (a, b)]
-    gap, size = [where(x < 0, -x, x) for x in (a - b, b)]
-    close = logical_or(eq(a, b), isfinite(gap) * le(gap, size * rtol + atol))
-    return logical_or(close, isnan(a) * isnan(b)) if equal_nan else close
-
-
-def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
-    """Whether `isclose` holds everywhere."""
-    return isclose(a, b, rtol, atol, equal_nan).all().item()
+    if min is None or max is None:
+        if max is None and min is None:
+            raise ValueError("clamp: expected min or max, got neither")
+        return clamp_min(x, min) if max is None else clamp_max(x, max)
+    return _clamp(*align("clamp", (x, min, max), NUMBERS))
 
 
 @op

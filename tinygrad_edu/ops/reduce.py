@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,13 +12,19 @@ from tinygrad_edu.autograd import Value
 from tinygrad_edu.backend import Array, Backend
 from tinygrad_edu.ops.agree import cast, check_float, refuse_bool
 from tinygrad_edu.ops.elementwise import eq, logical_and, logical_or, maximum, minimum, ne, where
-from tinygrad_edu.ops.join import cat
+from tinygrad_edu.ops.index import gather
 from tinygrad_edu.ops.op import check_tensor, op, unrecorded_op
-from tinygrad_edu.ops.select import ValuesAndIndices, gather
-from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, flip, part, reshape
-from tinygrad_edu.ops.unary import abs
+from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, cat, flip, part, reshape
+from tinygrad_edu.ops.unary import abs, sign
 
 Dims = int | Sequence[int] | None
+
+
+class ValuesAndIndices(NamedTuple):
+    """What `max(x, dim)` and `sort(x)` give: the values, and where they were found (int64)."""
+
+    values: Any
+    indices: Any
 
 
 def kept(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
@@ -31,7 +37,7 @@ def reduced_dims(name: str, dim: Dims, ndim: int) -> tuple[int, ...]:
     return canonical_dims(name, None if isinstance(dim, (tuple, list)) and not dim else dim, ndim)
 
 
-def _wide(x: Any) -> Any:
+def wide(x: Any) -> Any:
     """x, as int64 if it is an integer or a bool."""
     return x if x.data.dtype.kind == "f" else cast(x, dtype=np.int64)
 
@@ -50,7 +56,7 @@ _sum.vjp = lambda g, shapes, dims: g.reshape(kept(shapes[0], dims)).expand(shape
 def sum(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     """The sum over `dim` (all dimensions by default). Integers and bools are summed as int64."""
     check_tensor("sum", x)
-    return _sum(_wide(x), dims=reduced_dims("sum", dim, x.ndim), keepdim=keepdim)
+    return _sum(wide(x), dims=reduced_dims("sum", dim, x.ndim), keepdim=keepdim)
 
 
 @op
@@ -114,7 +120,7 @@ def _prod(x, *, dim):
 
 def _prod_vjp(g, x, dim):
     """The product of the elements before each one times that of those behind it: right also where some are 0."""
-    before = lambda x: cat([x.new_ones(part(x, dim, 0, 1).shape), cumprod(part(x, dim, 0, x.shape[dim] - 1), dim)], dim)
+    before = lambda x: cat([x.new_ones(part(x, dim, 0, 1).shape), part(x, dim, 0, x.shape[dim] - 1).cumprod(dim)], dim)
     others = before(x) * flip(before(flip(x, dim)), dim) if x.shape[dim] else x
     return g.unsqueeze(dim) * others
 
@@ -126,7 +132,7 @@ def prod(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The product over one dimension, or over all; 1 of nothing. Integers and bools are multiplied as int64."""
     check_tensor("prod", x)
     flat, at = (x, dim) if dim is not None and x.ndim else (reshape(x, math.prod(x.shape)), 0)
-    out = _prod(_wide(flat), dim=canonical_dim("prod", at, flat.ndim))
+    out = _prod(wide(flat), dim=canonical_dim("prod", at, flat.ndim))
     return reshape(out, kept(x.shape, reduced_dims("prod", dim, x.ndim))) if keepdim else out
 
 
@@ -247,26 +253,27 @@ def _positions(name: str, op: Any, x: Any, dim: int | None, keepdim: bool) -> An
     return op(x, dim=dim, keepdim=keepdim)
 
 
-# Whether any, whether all; and lengths.
-
-
-def any(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
-    """Whether there is an element other than 0 over `dim` (all dimensions by default); False of nothing."""
-    return sum(ne(x, 0), dim, keepdim) > 0
-
-
-def all(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
-    """Whether there is no 0 over `dim` (all dimensions by default); True of nothing."""
-    return eq(sum(eq(x, 0), dim, keepdim), 0)
+# Lengths. Where one is 0 so is its gradient, as in torch.
 
 
 @op
-def _norm(x, *, dims, keepdim):
-    b = x.backend
-    return b.sqrt(b.sum(b.mul(x.data, x.data), dims, keepdim))
+def _norm(x, *, p, dims, keepdim):
+    b, x = x.backend, x.data
+    if p == 2:
+        return b.sqrt(b.sum(b.mul(x, x), dims, keepdim))
+    size = b.pow(b.maximum(x, b.mul(x, -1.0)), p) if p else b.cast(b.equal(b.equal(x, 0.0), False), x.dtype)
+    total = b.sum(size, dims, keepdim)
+    return b.pow(total, 1.0 / p) if p else total
 
 
-_norm.vjp = lambda g, x, out, dims: x * where(out == 0.0, 0.0, g / out).reshape(kept(x.shape, dims))
+def _norm_vjp(g, x, out, p, dims):
+    if p == 0:
+        return x.new_zeros(x.shape)
+    scale = where(out == 0.0, 0.0, g / out if p == 2 else g * out ** (1.0 - p)).reshape(kept(x.shape, dims))
+    return x * scale if p == 2 else sign(x) * where(x == 0.0, 0.0, abs(x) ** (p - 1.0)) * scale
+
+
+_norm.vjp = _norm_vjp
 
 
 def norm(x: Any, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False) -> Any:
@@ -279,14 +286,9 @@ def norm(x: Any, p: float | str | None = "fro", dim: Dims = None, keepdim: bool 
     p = 2.0 if p in ("fro", None) else p
     if not isinstance(p, (int, float)):
         raise ValueError(f"norm: expected p to be a number or 'fro', got {p!r}")
-    if p == 2:
-        return _norm(x, dims=dims, keepdim=keepdim)
-    if p == 0:
-        return sum(cast(ne(x, 0), dtype=x.data.dtype), dims, keepdim)
     if math.isinf(p):
         return (amax if p > 0 else amin)(abs(x), dims, keepdim)
-    total = sum(abs(x) ** p, dims, keepdim)
-    return total if p == 1 else where(total == 0.0, 0.0, total ** (1.0 / p))
+    return sum(abs(x), dims, keepdim) if p == 1 else _norm(x, p=float(p), dims=dims, keepdim=keepdim)
 
 
 # Along one dimension.
@@ -303,28 +305,4 @@ _cumsum.vjp = lambda g, dim: flip(_cumsum(flip(g, dim), dim=dim), dim)
 def cumsum(x: Any, dim: int) -> Any:
     """The sums of the elements up to each one along `dim`. Integers and bools are summed as int64."""
     check_tensor("cumsum", x)
-    return _cumsum(_wide(x), dim=canonical_dim("cumsum", dim, x.ndim)) if x.ndim else _wide(x).clone()
-
-
-def cumprod(x: Any, dim: int) -> Any:
-    """The products of the elements up to each one along `dim`, by doubling: 1, 2, 4, ... elements at a time."""
-    check_tensor("cumprod", x)
-    if not x.ndim:
-        return _wide(x).clone()
-    dim, out, step = canonical_dim("cumprod", dim, x.ndim), _wide(x), 1
-    while step < x.shape[dim]:
-        head, tail = part(out, dim, 0, step), part(out, dim, step, x.shape[dim])
-        out = cat([head, tail * part(out, dim, 0, x.shape[dim] - step)], dim)
-        step *= 2
-    return out
-
-
-def diff(x: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    """The differences of neighbours along `dim`, taken n times, `prepend` and `append` joined to x before."""
-    check_tensor("diff", x)
-    dim = canonical_dim("diff", dim, x.ndim)
-    x = cat([t for t in (prepend, x, append) if t is not None], dim)
-    for _ in range(n if x.shape[dim] > n else x.shape[dim]):
-        left, right = part(x, dim, 0, x.shape[dim] - 1), part(x, dim, 1, x.shape[dim])
-        x = right - left if x.data.dtype.kind != "b" else ne(right, left)
-    return x
+    return _cumsum(wide(x), dim=canonical_dim("cumsum", dim, x.ndim)) if x.ndim else wide(x).clone()

@@ -1,4 +1,4 @@
-"""Ops that show the same elements in another shape or order: reshape, permute, expand, flip and their kin.
+"""Ops that show the same elements in another shape or order, or join them: reshape, permute, expand, flip, cat.
 
 The primitive ones (`_reshape`, `_permute`, `_expand`, `_slice`, `_flip`) may give views; their gradients are others.
 """
@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.ops.op import check_tensor, op, view_op
+from tinygrad_edu.autograd import Value
+from tinygrad_edu.ops.agree import result_type
+from tinygrad_edu.ops.op import check_same_backend, check_tensor, op, view_op
 
 Shape = tuple[int, ...]
 
@@ -82,22 +84,6 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     return _reshape(x, shape=(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
-def ravel(x: Any) -> Any:
-    """x in one dimension."""
-    return reshape(x, -1) if 0 not in x.data.shape else reshape(x, 0)
-
-
-def unflatten(x: Any, dim: int, sizes: Sequence[int]) -> Any:
-    """x with dimension `dim` split into `sizes`, one of which may be -1."""
-    check_tensor("unflatten", x)
-    dim, shape = canonical_dim("unflatten", dim, x.ndim), x.data.shape
-    known = math.prod([n for n in sizes if n != -1])
-    sizes = [shape[dim] // (known or 1) if n == -1 else n for n in sizes]
-    if not sizes or math.prod(sizes) != shape[dim]:
-        raise ValueError(f"unflatten: dimension {dim} of size {shape[dim]} does not split into {tuple(sizes)}")
-    return reshape(x, (*shape[:dim], *sizes, *shape[dim + 1 :]))
-
-
 def squeeze(x: Any, dim: int | Sequence[int] | None = None) -> Any:
     """x without its dimensions of size 1 (those among `dim`, if given)."""
     check_tensor("squeeze", x)
@@ -129,21 +115,11 @@ def permute(x: Any, *dims: Any) -> Any:
     return _permute(x, dims=order)
 
 
-def movedim(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
-    """x with the dimensions `source` moved to the places `destination`; the others keep their order."""
-    check_tensor("movedim", x)
-    old, new = canonical_dims("movedim", source, x.ndim), canonical_dims("movedim", destination, x.ndim)
-    if len(old) != len(new):
-        raise ValueError(f"movedim: expected as many destinations as sources, got {source} and {destination}")
-    rest = iter([d for d in range(x.ndim) if d not in old])
-    return _permute(x, dims=tuple([old[new.index(d)] if d in new else next(rest) for d in range(x.ndim)]))
-
-
 def transpose(x: Any, dim0: int, dim1: int) -> Any:
     """x with two dimensions exchanged."""
     check_tensor("transpose", x)
-    if x.ndim == 0:
-        return movedim(x, dim0, dim1)  # torch lets a 0-d Tensor have a dimension 0
+    if x.ndim == 0 and {dim0, dim1} <= {0, -1}:
+        return _permute(x, dims=())  # torch lets a 0-d Tensor have a dimension 0
     a, b = canonical_dim("transpose", dim0, x.ndim), canonical_dim("transpose", dim1, x.ndim)
     order = list(range(x.ndim))
     order[a], order[b] = b, a
@@ -170,11 +146,6 @@ def expand(x: Any, *sizes: Any) -> Any:
         if lead < 0 or n not in (1, new[i + lead]):
             raise ValueError(f"expand: shape {old} does not broadcast to {shape}: dimension {i} has size {n}")
     return _expand(x, shape=new)
-
-
-def broadcast_to(x: Any, size: Sequence[int]) -> Any:
-    """x broadcast to the shape `size`: `expand` for one sequence."""
-    return expand(x, tuple(size))
 
 
 @view_op
@@ -208,3 +179,49 @@ _pad.vjp = lambda g, key: _slice(g, key=key)
 def part(x: Any, dim: int, start: int, stop: int) -> Any:
     """x from `start` to before `stop` along `dim`, all three from 0 to the size."""
     return _slice(x, key=tuple([slice(start, stop) if i == dim else slice(None) for i in range(x.ndim)]))
+
+
+@op
+def _concat(*xs, dim):
+    return xs[0].backend.concat([x.data for x in xs], dim)
+
+
+def _concat_vjp(g, shapes, dim, needs):
+    ends = [sum(shape[dim] for shape in shapes[: i + 1]) for i in range(len(shapes))]
+    return [
+        part(g, dim, end - shape[dim], end) if need else None
+        for shape, end, need in zip(shapes, ends, needs, strict=True)
+    ]
+
+
+_concat.vjp = _concat_vjp
+
+
+def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """The tensors joined along `dim`; all other sizes must agree. ValueError names the tensor that differs."""
+    if not tensors or not all(isinstance(x, Value) for x in tensors):
+        raise TypeError("cat: expected a non-empty sequence of Tensors")
+    check_same_backend("cat", tensors)
+    dtype = result_type(*tensors)
+    tensors = [x for x in tensors if x.shape != (0,)] or tensors[:1]  # torch passes over empty vectors
+    first = tensors[0]
+    dim = canonical_dim("cat", dim, first.ndim)
+    for i, x in enumerate(tensors):
+        if x.ndim != first.ndim or any(
+            m != n for d, (m, n) in enumerate(zip(x.shape, first.shape, strict=True)) if d != dim
+        ):
+            raise ValueError(
+                f"cat: along dim {dim}, tensor {i} of shape {x.shape} does not fit tensor 0 of {first.shape}"
+            )
+    return _concat(*[x.to(dtype) for x in tensors], dim=dim)
+
+
+def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """The tensors, all of one shape, joined along a new dimension `dim`."""
+    if not tensors:
+        raise TypeError("stack: expected a non-empty sequence of Tensors")
+    shapes = {x.shape for x in tensors}
+    if len(shapes) > 1:
+        raise ValueError(f"stack: expected Tensors of one shape, got {sorted(shapes)}")
+    dim = canonical_dim("stack", dim, tensors[0].ndim + 1)
+    return cat([unsqueeze(x, dim) for x in tensors], dim)

@@ -11,26 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_edu.backend import Array, Backend
-from tinygrad_edu.ops.agree import FLOATS, NUMBERS, elementwise, numeric
+from tinygrad_edu.ops.agree import NUMBERS, numeric, unary
 from tinygrad_edu.ops.elementwise import where
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
-
-
-def unary(name: str, doc: str, compute: str | Callable[[Backend, Array], Array], vjp: Any, kinds: str = FLOATS) -> Any:
-    """The op `name` on Tensors of `kinds`: `compute` names a primitive, or is a function of backend and array."""
-
-    def primitive(x: Any) -> Array:
-        return getattr(x.backend, name)(x.data)
-
-    def formula(x: Any) -> Array:
-        return compute(x.backend, x.data)  # type: ignore[operator]
-
-    forward = primitive if compute == name else formula
-    forward.__name__, forward.__doc__ = name, doc
-    call = elementwise(forward, kinds)
-    call.vjp = vjp
-    return call
 
 
 # fmt: off

@@ -1,49 +1,19 @@
-"""Ops that pick elements by index or mask, sort them, or take diagonals and triangles: made of `take` and `where`."""
+"""Ops that pick elements by index or mask, sort them, or take diagonals and triangles: made of indexing and `where`."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tinygrad_edu.autograd import Value
+from tinygrad_edu.functions.shape import movedim
 from tinygrad_edu.ops.agree import broadcast_shapes, cast, check_same_dtype
 from tinygrad_edu.ops.elementwise import add, check_mask, where
-from tinygrad_edu.ops.index import _put_add, _take, check_index, getitem
+from tinygrad_edu.ops.index import check_index, gather, getitem, grids_of, put_add, take
 from tinygrad_edu.ops.op import check_same_backend, check_tensor, unrecorded_op
-from tinygrad_edu.ops.shape import canonical_dim, expand, flip, movedim, part, permute, reshape
-
-
-class ValuesAndIndices(NamedTuple):
-    """What `sort(x, dim)` and `max(x, dim)` give: the values, and where they were found (int64)."""
-
-    values: Any
-    indices: Any
-
-
-def _grids(name: str, x: Any, dim: int, index: Any) -> list[Any]:
-    """For each dimension of x the positions that `index`, given along `dim`, stands for."""
-    check_same_backend(name, (x, index))
-    if index.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected an integer Tensor as index, got {index.dtype}")
-    if index.ndim != x.ndim or any(i > x.shape[d] for d, i in enumerate(index.shape) if d != dim):
-        raise ValueError(f"{name}: index of shape {index.shape} does not fit shape {x.shape} along dim {dim}")
-    check_index(name, index, x.shape[dim], dim, 0)
-    grids = []
-    for d, n in enumerate(index.shape):
-        positions = np.arange(n).reshape([n if i == d else 1 for i in range(x.ndim)])
-        grids.append(index if d == dim else Value.kind(x.backend.from_numpy(positions), x.backend))
-    return grids
-
-
-def gather(x: Any, dim: int, index: Any) -> Any:
-    """out[i, j, ...] = x[i, index[i, j, ...], ...] for dim=1, and so on; out has the shape of `index`.
-
-    `index` has as many dimensions as x, and no more than x's size in those other than `dim`.
-    """
-    if x.ndim == 0:
-        return reshape(gather(reshape(x, 1), dim, reshape(index, 1)), ())
-    return _take(x, *_grids("gather", x, dim := canonical_dim("gather", dim, x.ndim), index))
+from tinygrad_edu.ops.reduce import ValuesAndIndices
+from tinygrad_edu.ops.shape import canonical_dim, expand, flip, part, permute, reshape
 
 
 def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
@@ -54,12 +24,12 @@ def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
     check_same_dtype("scatter_add", x, src)
     if x.ndim == 0:
         return x + reshape(src, ())
-    grids = _grids("scatter_add", x, canonical_dim("scatter_add", dim, x.ndim), index)
+    grids = grids_of("scatter_add", x, canonical_dim("scatter_add", dim, x.ndim), index)
     if src.ndim != x.ndim or any(i > n for i, n in zip(index.shape, src.shape, strict=True)):
         raise ValueError(f"scatter_add: src of shape {src.shape} is too small for an index of {index.shape}")
     for d, n in enumerate(index.shape):
         src = src if src.shape[d] == n else part(src, d, 0, n)
-    return add(x, _put_add(src, *grids, shape=x.shape))
+    return add(x, put_add(src, *grids, shape=x.shape))
 
 
 def index_select(x: Any, dim: int, index: Any) -> Any:
@@ -154,7 +124,7 @@ def diagonal(x: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
         raise ValueError(f"diagonal: expected two different dims, got {dim1} and {dim2}")
     n = max(0, min(x.shape[a] + min(offset, 0), x.shape[b] - max(offset, 0)))
     i = np.arange(n)
-    taken = _take(
+    taken = take(
         permute(x, a, b, *[d for d in range(x.ndim) if d not in (a, b)]),
         *_positions(x, i - min(offset, 0), i + max(offset, 0)),
     )
@@ -169,7 +139,7 @@ def diag(x: Any, diagonal: int = 0) -> Any:
     if x.ndim == 2:
         return _diagonal(x, diagonal)
     i, size = np.arange(x.shape[0]), x.shape[0] + abs(diagonal)
-    return _put_add(x, *_positions(x, i - min(diagonal, 0), i + max(diagonal, 0)), shape=(size, size))
+    return put_add(x, *_positions(x, i - min(diagonal, 0), i + max(diagonal, 0)), shape=(size, size))
 
 
 _diagonal = diagonal  # `diag` has an argument of that name

@@ -1,4 +1,4 @@
-"""Ops that join Tensors, take one apart, or repeat it."""
+"""Rearranging: parts of a Tensor, repetitions, dimensions moved, made of `reshape`, `permute`, `expand` and slices."""
 
 from __future__ import annotations
 
@@ -6,56 +6,39 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_edu.autograd import Value
-from tinygrad_edu.ops.agree import result_type
-from tinygrad_edu.ops.op import check_same_backend, check_tensor, op
-from tinygrad_edu.ops.shape import as_shape, canonical_dim, expand, part, reshape, unsqueeze
+from tinygrad_edu.ops.op import check_tensor
+from tinygrad_edu.ops.shape import as_shape, canonical_dim, canonical_dims, cat, expand, part, permute, reshape
 
 
-@op
-def _concat(*xs, dim):
-    return xs[0].backend.concat([x.data for x in xs], dim)
+def ravel(x: Any) -> Any:
+    """x in one dimension."""
+    return reshape(x, -1) if 0 not in x.data.shape else reshape(x, 0)
 
 
-def _concat_vjp(g, shapes, dim, needs):
-    ends = [sum(shape[dim] for shape in shapes[: i + 1]) for i in range(len(shapes))]
-    return [
-        part(g, dim, end - shape[dim], end) if need else None
-        for shape, end, need in zip(shapes, ends, needs, strict=True)
-    ]
+def unflatten(x: Any, dim: int, sizes: Sequence[int]) -> Any:
+    """x with dimension `dim` split into `sizes`, one of which may be -1."""
+    check_tensor("unflatten", x)
+    dim, shape = canonical_dim("unflatten", dim, x.ndim), x.data.shape
+    known = math.prod([n for n in sizes if n != -1])
+    sizes = [shape[dim] // (known or 1) if n == -1 else n for n in sizes]
+    if not sizes or math.prod(sizes) != shape[dim]:
+        raise ValueError(f"unflatten: dimension {dim} of size {shape[dim]} does not split into {tuple(sizes)}")
+    return reshape(x, (*shape[:dim], *sizes, *shape[dim + 1 :]))
 
 
-_concat.vjp = _concat_vjp
+def movedim(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+    """x with the dimensions `source` moved to the places `destination`; the others keep their order."""
+    check_tensor("movedim", x)
+    old, new = canonical_dims("movedim", source, x.ndim), canonical_dims("movedim", destination, x.ndim)
+    if len(old) != len(new):
+        raise ValueError(f"movedim: expected as many destinations as sources, got {source} and {destination}")
+    rest = iter([d for d in range(x.ndim) if d not in old])
+    return permute(x, [old[new.index(d)] if d in new else next(rest) for d in range(x.ndim)])
 
 
-def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
-    """The tensors joined along `dim`; all other sizes must agree. ValueError names the tensor that differs."""
-    if not tensors or not all(isinstance(x, Value) for x in tensors):
-        raise TypeError("cat: expected a non-empty sequence of Tensors")
-    check_same_backend("cat", tensors)
-    dtype = result_type(*tensors)
-    tensors = [x for x in tensors if x.shape != (0,)] or tensors[:1]  # torch passes over empty vectors
-    first = tensors[0]
-    dim = canonical_dim("cat", dim, first.ndim)
-    for i, x in enumerate(tensors):
-        if x.ndim != first.ndim or any(
-            m != n for d, (m, n) in enumerate(zip(x.shape, first.shape, strict=True)) if d != dim
-        ):
-            raise ValueError(
-                f"cat: along dim {dim}, tensor {i} of shape {x.shape} does not fit tensor 0 of {first.shape}"
-            )
-    return _concat(*[x.to(dtype) for x in tensors], dim=dim)
-
-
-def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
-    """The tensors, all of one shape, joined along a new dimension `dim`."""
-    if not tensors:
-        raise TypeError("stack: expected a non-empty sequence of Tensors")
-    shapes = {x.shape for x in tensors}
-    if len(shapes) > 1:
-        raise ValueError(f"stack: expected Tensors of one shape, got {sorted(shapes)}")
-    dim = canonical_dim("stack", dim, tensors[0].ndim + 1)
-    return cat([unsqueeze(x, dim) for x in tensors], dim)
+def broadcast_to(x: Any, size: Sequence[int]) -> Any:
+    """x broadcast to the shape `size`: `expand` for one sequence."""
+    return expand(x, tuple(size))
 
 
 def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
@@ -122,5 +105,5 @@ def roll(x: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | None =
         dim = canonical_dim("roll", axis, x.ndim)
         n = x.data.shape[dim]
         if n and shift % n:
-            x = _concat(part(x, dim, n - shift % n, n), part(x, dim, 0, n - shift % n), dim=dim)
+            x = cat([part(x, dim, n - shift % n, n), part(x, dim, 0, n - shift % n)], dim)
     return x
