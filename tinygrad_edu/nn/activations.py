@@ -1,0 +1,281 @@
+"""Activations: functions of one number, applied to each element. Names, defaults and the kinks are torch's.
+
+Each is one op in primitives, f, with its slope f' beside it as another: `g * slope(x)` is then the gradient, and the
+rule of the slope, in Tensor ops, gives f'' and all that follow. In the formulas s is the sigmoid, 1 / (1 + exp(-x)).
+All take a float Tensor of any shape, give one of the same shape, and raise TypeError for other dtypes.
+
+Sources: A. Maas et al. 2013 (leaky_relu); D.-A. Clevert et al. 2016 (elu); G. Klambauer et al. 2017 (selu); J. Barron
+2017 (celu); C. Dugas et al. 2001 (softplus); D. Hendrycks and K. Gimpel 2016 (gelu, silu); D. Misra 2019 (mish);
+A. Howard et al. 2019 (hardswish); Y. Dauphin et al. 2017 (glu).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tinygrad_edu import Tensor, abs, chunk, erf, sigmoid, tanh, where
+from tinygrad_edu.backend import Array, Backend
+from tinygrad_edu.ops.agree import check_float
+from tinygrad_edu.ops.op import fused, op, unrecorded_op
+from tinygrad_edu.ops.shape import canonical_dim
+
+# Of selu: with these, mean 0 and variance 1 are a fixed point of the map from one layer's statistics to the next's.
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+
+def _up_to(b: Backend, x: Array, limit: float) -> Array:
+    """x <= limit. As in torch a NaN is not, and so the slope that it gets is the one above the limit."""
+    return b.equal(b.maximum(x, limit), limit)
+
+
+# Straight pieces.
+
+
+@op
+def _leaky_relu(a, x, *, negative_slope):
+    """a where x > 0, else negative_slope * a. With a = x it is the activation, with a = g its gradient."""
+    b = x.backend
+    return b.where(b.less(0.0, x.data), a.data, b.mul(a.data, negative_slope))
+
+
+_leaky_relu.vjp = (lambda g, x, negative_slope: _leaky_relu(g, x, negative_slope=negative_slope), None)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """x where x > 0, else negative_slope * x. The slope at 0 is negative_slope."""
+    check_float("leaky_relu", input)
+    return _leaky_relu(input, input, negative_slope=negative_slope)
+
+
+@op
+def _hardtanh(x, *, low, high):
+    b = x.backend
+    return b.maximum(b.where(b.less(high, x.data), high, x.data), low)  # `where` is a minimum that lets a NaN pass
+
+
+@unrecorded_op
+def _inside(x, *, low, high):
+    b = x.backend
+    return b.mul(b.less(low, x.data), b.less(x.data, high))
+
+
+_hardtanh.vjp = lambda g, x, low, high: where(_inside(x, low=low, high=high), g, 0.0)
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """x limited to min_val..max_val. The slope at the limits is 0. ValueError if they are the wrong way round."""
+    check_float("hardtanh", input)
+    if min_val > max_val:
+        raise ValueError(f"hardtanh: expected min_val <= max_val, got {min_val} and {max_val}")
+    return _hardtanh(input, low=min_val, high=max_val)
+
+
+def relu6(input: Tensor) -> Tensor:
+    """x limited to 0..6."""
+    check_float("relu6", input)
+    return _hardtanh(input, low=0.0, high=6.0)
+
+
+def hardsigmoid(input: Tensor) -> Tensor:
+    """(x + 3) / 6 limited to 0..1, a sigmoid of straight pieces."""
+    check_float("hardsigmoid", input)
+    return _hardtanh(input + 3.0, low=0.0, high=6.0) / 6.0
+
+
+@op
+def _hardswish(x):
+    b = x.backend
+    raised = b.maximum(b.add(x.data, 3.0), 0.0)
+    return b.div(b.mul(x.data, b.where(b.less(6.0, raised), 6.0, raised)), 6.0)
+
+
+@op
+def _hardswish_slope(x):
+    b = x.backend
+    upper = b.where(b.less(x.data, 3.0), b.add(b.div(x.data, 3.0), 0.5), 1.0)
+    return b.where(_up_to(b, x.data, -3.0), 0.0, upper)
+
+
+_hardswish.vjp = lambda g, x: g * _hardswish_slope(x)
+_hardswish_slope.vjp = lambda g, x: where(abs(x) < 3.0, g / 3.0, 0.0)
+
+
+def hardswish(input: Tensor) -> Tensor:
+    """x * hardsigmoid(x)."""
+    check_float("hardswish", input)
+    return _hardswish(input)
+
+
+# Exponential below 0.
+
+
+@op
+def _elu(x, *, alpha, scale, rate):
+    b = x.backend
+    below = b.mul(b.expm1(b.mul(x.data, rate)), alpha * scale)
+    return b.where(b.less(x.data, 0.0), below, b.mul(x.data, scale))
+
+
+@op
+def _elu_slope(x, *, alpha, scale, rate):
+    b = x.backend
+    below = b.mul(b.exp(b.mul(x.data, rate)), alpha * scale * rate)
+    return b.where(_up_to(b, x.data, 0.0), below, scale)
+
+
+_elu.vjp = lambda g, x, alpha, scale, rate: g * _elu_slope(x, alpha=alpha, scale=scale, rate=rate)
+_elu_slope.vjp = lambda g, x, out, rate: where(x < 0.0, g * out * rate, 0.0)
+
+
+def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """x where x > 0, else alpha * (exp(x) - 1). The slope at 0 is alpha."""
+    check_float("elu", input)
+    return _elu(input, alpha=alpha, scale=1.0, rate=1.0)
+
+
+def selu(input: Tensor) -> Tensor:
+    """elu times a scale; both constants are such that layer upon layer stays near mean 0 and variance 1."""
+    check_float("selu", input)
+    return _elu(input, alpha=_SELU_ALPHA, scale=_SELU_SCALE, rate=1.0)
+
+
+def celu(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """x where x > 0, else alpha * (exp(x / alpha) - 1), smooth whatever alpha is. ValueError if that is 0."""
+    check_float("celu", input)
+    if alpha == 0.0:
+        raise ValueError("celu: expected alpha other than 0, since x is divided by it, got 0")
+    return _elu(input, alpha=alpha, scale=1.0, rate=1.0 / alpha)
+
+
+# Smooth.
+
+
+def _sigmoid(b: Backend, x: Array) -> Array:
+    return b.div(1.0, b.add(b.exp(b.mul(x, -1.0)), 1.0))
+
+
+@op
+def _silu(x):
+    return x.backend.mul(x.data, _sigmoid(x.backend, x.data))
+
+
+@op
+def _silu_slope(x):
+    """s (1 + x (1 - s))"""
+    b, s = x.backend, _sigmoid(x.backend, x.data)
+    return b.mul(s, b.add(b.mul(x.data, b.sub(1.0, s)), 1.0))
+
+
+def _silu_slope_vjp(g, x):
+    s = sigmoid(x)
+    return g * (s * (1.0 - s) * (x * (1.0 - s * 2.0) + 2.0))
+
+
+_silu.vjp = lambda g, x: g * _silu_slope(x)
+_silu_slope.vjp = _silu_slope_vjp
+
+
+def silu(input: Tensor) -> Tensor:
+    """x s(x), also called swish."""
+    check_float("silu", input)
+    return _silu(input)
+
+
+def _tanh_softplus(b: Backend, x: Array) -> Array:
+    return b.tanh(b.log1p(b.exp(x)))  # where exp overflows it is tanh(inf) = 1, which is right
+
+
+@op
+def _mish(x):
+    return x.backend.mul(x.data, _tanh_softplus(x.backend, x.data))
+
+
+@op
+def _mish_slope(x):
+    """t + x s (1 - t^2), with t = tanh(softplus(x))"""
+    b, t = x.backend, _tanh_softplus(x.backend, x.data)
+    return b.add(t, b.mul(b.mul(x.data, _sigmoid(b, x.data)), b.sub(1.0, b.mul(t, t))))
+
+
+def _mish_slope_vjp(g, x):
+    s, t = sigmoid(x), tanh(softplus(x))
+    return g * (s * (1.0 - t * t) * (x * (1.0 - s - s * t * 2.0) + 2.0))
+
+
+_mish.vjp = lambda g, x: g * _mish_slope(x)
+_mish_slope.vjp = _mish_slope_vjp
+
+
+def mish(input: Tensor) -> Tensor:
+    """x tanh(softplus(x))."""
+    check_float("mish", input)
+    return _mish(input)
+
+
+@op
+def _softplus(x, *, beta, threshold):
+    b, steep = x.backend, x.backend.mul(x.data, beta)
+    return b.where(b.less(threshold, steep), x.data, b.div(b.log1p(b.exp(steep)), beta))
+
+
+@op
+def _softplus_slope(x, *, beta, threshold):
+    b, steep = x.backend, x.backend.mul(x.data, beta)
+    return b.where(b.less(threshold, steep), 1.0, _sigmoid(b, steep))
+
+
+_softplus.vjp = lambda g, x, beta, threshold: g * _softplus_slope(x, beta=beta, threshold=threshold)
+_softplus_slope.vjp = lambda g, x, out, beta, threshold: where(x * beta >= threshold, 0.0, g * out * (1.0 - out) * beta)
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta x)) / beta, a smooth relu; x itself where beta x > threshold, where exp might overflow."""
+    check_float("softplus", input)
+    return _softplus(input, beta=beta, threshold=threshold)
+
+
+@op
+def _logsigmoid(x):
+    b, minus = x.backend, x.backend.mul(x.data, -1.0)
+    size = b.maximum(x.data, minus)
+    return b.mul(b.add(b.maximum(minus, 0.0), b.log1p(b.exp(b.mul(size, -1.0)))), -1.0)
+
+
+_logsigmoid.vjp = lambda g, x: g * sigmoid(-x)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """log s(x) = -(max(-x, 0) + log(1 + exp(-|x|))), which does not overflow."""
+    check_float("logsigmoid", input)
+    return _logsigmoid(input)
+
+
+def softsign(input: Tensor) -> Tensor:
+    """x / (1 + |x|). Integers become floats, as in torch."""
+    return input / (abs(input) + 1.0)
+
+
+def _check_gelu(input: Any, approximate: str = "none") -> None:
+    check_float("gelu", input)
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: expected approximate 'none' or 'tanh', got {approximate!r}")
+
+
+@fused(_check_gelu)
+def gelu(input, *, approximate="none"):
+    """x times the normal distribution's P(X <= x), by `erf`; with approximate="tanh" by the formula of the paper."""
+    if approximate == "none":
+        return input * 0.5 * (erf(input * math.sqrt(0.5)) + 1.0)
+    return input * 0.5 * (tanh((input + input * input * input * 0.044715) * math.sqrt(2.0 / math.pi)) + 1.0)
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """a s(b), a and b being the halves along `dim`: (..., 2 n, ...) -> (..., n, ...). ValueError for an odd size."""
+    check_float("glu", input)
+    dim = canonical_dim("glu", dim, input.ndim)
+    size = input.shape[dim]
+    if size % 2:
+        raise ValueError(f"glu: expected an even size to halve, got {size} along dimension {dim} of {input.shape}")
+    a, b = chunk(input, 2, dim)
+    return a * sigmoid(b)
