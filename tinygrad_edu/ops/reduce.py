@@ -136,7 +136,7 @@ def prod(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     return reshape(out, kept(x.shape, reduced_dims("prod", dim, x.ndim))) if keepdim else out
 
 
-# Extremes. Equal ones share the gradient of amax and amin, as in torch.
+# Extremes: each function of the largest has a twin of the smallest, made by the same lines.
 
 
 def _mirrored(b: Backend, x: Array) -> Array:
@@ -146,111 +146,86 @@ def _mirrored(b: Backend, x: Array) -> Array:
     return b.mul(x, -1.0) if x.dtype.kind == "f" else b.sub(np.iinfo(x.dtype).max if x.dtype.kind == "u" else -1, x)
 
 
-@op
-def _amax(x, *, dims, keepdim):
-    return x.backend.max(x.data, dims, keepdim)
-
-
-@op
-def _amin(x, *, dims, keepdim):
-    return _mirrored(x.backend, x.backend.max(_mirrored(x.backend, x.data), dims, keepdim))
-
-
-def _shared(g, x, out, dims):
-    """A NaN is the extreme of what it is among."""
-    top = out.reshape(kept(x.shape, dims))
-    hit = cast(logical_or(eq(x, top), logical_and(ne(x, x), ne(top, top))), dtype=g.dtype)
-    return hit * (g.reshape(top.shape) / sum(hit, dims, keepdim=True))
-
-
-_amax.vjp = _amin.vjp = _shared
-
-
-def _non_empty(name: str, x: Any, dims: tuple[int, ...]) -> None:
+def _check_not_empty(name: str, x: Any, dims: tuple[int, ...]) -> None:
     for d in dims:
         if x.data.shape[d] == 0:
             raise ValueError(f"{name}: dimension {d} of shape {x.data.shape} is empty: there is no extreme element")
 
 
-def _extreme(name: str, op: Any, x: Any, dim: Dims, keepdim: bool) -> Any:
-    check_tensor(name, x)
-    dims = reduced_dims(name, dim, x.ndim)
-    _non_empty(name, x, dims)
-    return op(x, dims=dims, keepdim=keepdim)
+def _shared(g, x, out, dims):
+    """Equal extremes share the gradient, as in torch. A NaN is the extreme of what it is among."""
+    top = out.reshape(kept(x.shape, dims))
+    hit = cast(logical_or(eq(x, top), logical_and(ne(x, x), ne(top, top))), dtype=g.dtype)
+    return hit * (g.reshape(top.shape) / sum(hit, dims, keepdim=True))
 
 
-def amax(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
-    """The largest elements over `dim` (all by default); equal ones share the gradient. ValueError if there are none."""
-    return _extreme("amax", _amax, x, dim, keepdim)
+def _extreme(name: str, which: str, compute: Any) -> Any:
+    def forward(x, *, dims, keepdim):
+        return compute(x.backend, x.data, dims, keepdim)
+
+    def function(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
+        check_tensor(name, x)
+        dims = reduced_dims(name, dim, x.ndim)
+        _check_not_empty(name, x, dims)
+        return recorded(x, dims=dims, keepdim=keepdim)
+
+    forward.__name__ = function.__name__ = name
+    function.__doc__ = f"The {which} elements over `dim` (all by default); equal ones share the gradient."
+    recorded = op(forward)
+    recorded.vjp = _shared
+    return function
 
 
-def amin(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
-    """The smallest elements over `dim` (all by default); equal ones share the gradient. ValueError if none."""
-    return _extreme("amin", _amin, x, dim, keepdim)
+amax = _extreme("amax", "largest", lambda b, x, dims, keep: b.max(x, dims, keep))
+amin = _extreme("amin", "smallest", lambda b, x, dims, keep: _mirrored(b, b.max(_mirrored(b, x), dims, keep)))
 
 
-def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The largest element; with `dim`, (values, indices) along it, the gradient going to the first of equal ones.
+def _position(name: str, which: str, prepare: Any) -> Any:
+    @unrecorded_op
+    def found(x, *, dim, keepdim):
+        return x.backend.argmax(prepare(x.backend, x.data), dim, keepdim)
 
-    With a Tensor as second argument, `maximum` of the two.
-    """
-    if isinstance(dim, Value):
-        return maximum(x, dim)
-    return amax(x) if dim is None else _found(x, dim, keepdim, _positions("max", _argmax, x, dim, True))
+    def function(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+        refuse_bool(name, x)
+        check_tensor(name, x)
+        if dim is None or x.ndim == 0:
+            _check_not_empty(name, x, canonical_dims(name, dim, x.ndim))
+            out = found(reshape(x, -1), dim=0, keepdim=False)
+            return out.reshape((1,) * x.ndim) if keepdim else out
+        dim = canonical_dim(name, dim, x.ndim)
+        _check_not_empty(name, x, (dim,))
+        return found(x, dim=dim, keepdim=keepdim)
 
-
-def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The smallest element; with `dim`, (values, indices) along it, the gradient going to the first of equal ones.
-
-    With a Tensor as second argument, `minimum` of the two.
-    """
-    if isinstance(dim, Value):
-        return minimum(x, dim)
-    return amin(x) if dim is None else _found(x, dim, keepdim, _positions("min", _argmin, x, dim, True))
-
-
-def _found(x: Any, dim: int, keepdim: bool, indices: Any) -> Any:
-    values = gather(x, dim, indices)
-    if not keepdim and x.ndim:
-        values, indices = values.squeeze(dim), indices.squeeze(dim)
-    return ValuesAndIndices(values, indices)
+    function.__name__ = name
+    function.__doc__ = f"The index (int64) of the {which} element, the first of equal ones, along `dim` or of all."
+    return function
 
 
-@unrecorded_op
-def _argmax(x, *, dim, keepdim):
-    return x.backend.argmax(x.data, dim, keepdim)
+argmax = _position("argmax", "largest", lambda b, x: x)
+argmin = _position("argmin", "smallest", _mirrored)
 
 
-@unrecorded_op
-def _argmin(x, *, dim, keepdim):
-    return x.backend.argmax(_mirrored(x.backend, x.data), dim, keepdim)
+def _choice(name: str, which: str, of_all: Any, position: Any, of_two: Any) -> Any:
+    def function(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+        if isinstance(dim, Value):
+            return of_two(x, dim)
+        if dim is None:
+            return of_all(x)
+        indices = position(x if x.data.dtype.kind != "b" else cast(x, dtype=np.uint8), dim, keepdim=True)
+        values = gather(x, dim, indices)
+        if not keepdim and x.ndim:
+            values, indices = values.squeeze(dim), indices.squeeze(dim)
+        return ValuesAndIndices(values, indices)
+
+    function.__name__ = name
+    function.__doc__ = f"""The {which} element; with `dim`, (values, indices) along it, the first of equal ones.
+
+    With a Tensor as second argument, `{of_two.__name__}` of the two."""
+    return function
 
 
-def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The index (int64) of the largest element, the first of equal ones; of the flattened Tensor without `dim`.
-
-    TypeError for bools, as in torch.
-    """
-    refuse_bool("argmax", x)
-    return _positions("argmax", _argmax, x, dim, keepdim)
-
-
-def argmin(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The index (int64) of the smallest element, the first of equal ones; see `argmax`."""
-    refuse_bool("argmin", x)
-    return _positions("argmin", _argmin, x, dim, keepdim)
-
-
-def _positions(name: str, op: Any, x: Any, dim: int | None, keepdim: bool) -> Any:
-    check_tensor(name, x)
-    if dim is None or x.ndim == 0:
-        canonical_dims(name, dim, x.ndim)
-        _non_empty(name, x, tuple(range(x.ndim)))
-        found = op(reshape(x, -1), dim=0, keepdim=False)
-        return found.reshape((1,) * x.ndim) if keepdim else found
-    dim = canonical_dim(name, dim, x.ndim)
-    _non_empty(name, x, (dim,))
-    return op(x, dim=dim, keepdim=keepdim)
+max = _choice("max", "largest", amax, argmax, maximum)
+min = _choice("min", "smallest", amin, argmin, minimum)
 
 
 # Lengths. Where one is 0 so is its gradient, as in torch.
