@@ -23,7 +23,7 @@ from __future__ import annotations
 import importlib.util
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,7 +32,6 @@ import numpy as np
 
 import tinygrad_edu as tg
 from tinygrad_edu import Tensor, optim
-from tinygrad_edu.draw import draw as draw_graph
 from tinygrad_edu.errors import require
 from tinygrad_edu.models.mlp import MLP
 from tinygrad_edu.run import Run
@@ -70,11 +69,12 @@ def main(args: Args, run: Run) -> None:
     film = Film(args.steps)
     train(args, run, model, film, tg.tensor(x), tg.tensor(y))
     film.take(args.steps, model)
-    losses, accuracies = run.history("loss")[1], run.history("accuracy")[1]
+    losses: Any = run.history("loss")[1]  # all are finite, else the run would have ended there
+    accuracies: Any = run.history("accuracy")[1]
     run.result(first_loss=losses[0], last_loss=losses[-1])
     run.result(train_accuracy=accuracies[-1], train_seconds=run.train_seconds)
     run.verdict(
-        f"{accuracies[-1]:.0%} of {len(y)} points on their side after {args.steps} steps; "
+        f"{accuracies[-1]:.0%} of {len(y)} points on their side at the last of {args.steps} steps; "
         f"the loss fell from {losses[0]:.4f} to {losses[-1]:.4f} in {run.train_seconds:.2f} s."
     )
     if (args.model, args.steps, run.seed) == ("mlp", 100, 0):
@@ -84,7 +84,7 @@ def main(args: Args, run: Run) -> None:
             f"ours from {losses[0]} to {losses[-1]}, at most {apart:.1g} apart."
         )
     if args.compare == "torch" or (args.compare == "auto" and importlib.util.find_spec("torch")):
-        compare(args, run, start, x, y)
+        compare(args, run, start, x, y, losses)
     else:
         run.verdict("Not compared with torch.")
     draw(args, run, film, x, y)
@@ -169,13 +169,14 @@ def train_torch(args: Args, start: list[np.ndarray], x: np.ndarray, y: np.ndarra
     return losses, accuracy, time.perf_counter() - begin
 
 
-def compare(args: Args, run: Run, start: list[np.ndarray], x: np.ndarray, y: np.ndarray) -> None:
-    """Say how torch's losses, accuracy and seconds stand beside ours."""
+def compare(
+    args: Args, run: Run, start: list[np.ndarray], x: np.ndarray, y: np.ndarray, losses: Sequence[float]
+) -> None:
+    """Say how torch's losses, accuracy and seconds stand beside ours; `losses` are ours, a step each."""
     theirs, accuracy, seconds = train_torch(args, start, x, y)
     run.result(torch_first_loss=theirs[0], torch_last_loss=theirs[-1])
     run.result(torch_train_accuracy=accuracy, torch_train_seconds=seconds)
-    ours = run.history("loss")[1]
-    apart = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
+    apart = max(abs(a - b) for a, b in zip(losses, theirs, strict=True))
     run.verdict(
         f"torch from the same start: {accuracy:.0%}, and no step's loss is more than {apart:.1g} from ours; "
         f"training took {run.train_seconds / seconds:.2f} times torch's time."
@@ -235,7 +236,7 @@ def graph(start: list[np.ndarray], x: np.ndarray, y: np.ndarray) -> str:
     loss = (1.0 - target * score).relu().sum()
     score.retain_grad()
     loss.backward(retain_graph=True)  # the graph is wanted for the drawing
-    return draw_graph(loss, {**dict(model.named_parameters()), "x": point, "y": target, "score": score, "loss": loss})
+    return tg.draw(loss, {**dict(model.named_parameters()), "x": point, "y": target, "score": score, "loss": loss})
 
 
 @tg.no_grad()
@@ -252,6 +253,6 @@ def boundary(model: MLP, x: np.ndarray, y: np.ndarray, title: str) -> Figure:
     ax.imshow(within, cmap="RdBu", vmin=-2.0, vmax=2.0, origin="lower", extent=extent, aspect="auto")
     if scores.min() < 0.0 < scores.max():
         ax.contour(columns, rows, scores, levels=[0.0], colors="black")
-    ax.scatter(*x.T, c=y, cmap="RdBu", edgecolors="black", s=25)
+    ax.scatter(x[:, 0], x[:, 1], c=y, cmap="RdBu", edgecolors="black", s=25)
     ax.set(title=title, xlabel="x₁", ylabel="x₂")
     return figure

@@ -128,7 +128,7 @@ def by_tensor(**example: np.ndarray) -> tuple[Arrays, Arrays]:
     L = 0.5 * ((z3 - y) ** 2).sum()
     values = {"z1": z1, "a1": a1, "z2": z2, "a2": a2, "z3": z3, "L": L}
     wanted = {**values, "x": x, "W1": W1, "b1": b1, "W2": W2, "b2": b2, "W3": W3, "b3": b3}
-    gradients = tg.grad(L, [wanted[name] for name in BACKWARD])
+    gradients: Any = tg.grad(L, [wanted[name] for name in BACKWARD])
     return (
         {name: value.detach().numpy() for name, value in values.items()},
         {name: g.numpy() for name, g in zip(BACKWARD, gradients, strict=True)},
