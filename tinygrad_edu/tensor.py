@@ -33,6 +33,18 @@ def _in_place(op: Any) -> Any:
     return method
 
 
+def _reflected(op: Any) -> Any:
+    return lambda self, other: op(other, self)
+
+
+def _converted(dtype: Any) -> Any:
+    def method(self: Tensor) -> Tensor:
+        return self.to(dtype)
+
+    method.__doc__ = f"In {np.dtype(dtype)}; itself if it is that already."
+    return method
+
+
 def _where(self: Any, condition: Any, other: Any) -> Any:
     """This Tensor where `condition` (bool) is true, `other` elsewhere."""
     return ops.where(condition, self, other)
@@ -134,21 +146,7 @@ class Tensor(Value):
         """In another dtype; itself if it has it already."""
         return ops.cast(self, dtype=dtype)
 
-    def float(self) -> Tensor:
-        """In float32."""
-        return self.to(np.float32)
-
-    def double(self) -> Tensor:
-        """In float64."""
-        return self.to(np.float64)
-
-    def long(self) -> Tensor:
-        """In int64."""
-        return self.to(np.int64)
-
-    def bool(self) -> Tensor:
-        """In bool: True where not 0."""
-        return self.to(np.bool_)
+    float, double, long, bool = (_converted(dtype) for dtype in (np.float32, np.float64, np.int64, np.bool_))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """A leaf with memory of its own, its gradient's too, on the same backend: for `copy.deepcopy(model)`."""
@@ -274,14 +272,7 @@ class Tensor(Value):
     __and__, __or__, __xor__ = ops.logical_and, ops.logical_or, fn.logical_xor
     __getitem__, __setitem__ = ops.getitem, ops.setitem
 
-    def __rsub__(self, other: Any) -> Tensor:
-        return ops.sub(other, self)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return ops.div(other, self)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return ops.pow(other, self)
+    __rsub__, __rtruediv__, __rpow__, __rmod__ = (_reflected(op) for op in (ops.sub, ops.div, ops.pow, ops.remainder))
 
     def __invert__(self) -> Tensor:
         if self.dtype.kind != "b":
@@ -296,7 +287,7 @@ class Tensor(Value):
     sin, cos, tan, sinh, cosh, tanh = ops.sin, ops.cos, ops.tan, ops.sinh, ops.cosh, ops.tanh
     asin, acos, atan, atan2, erf, relu = ops.asin, ops.acos, ops.atan, ops.atan2, ops.erf, ops.relu
     floor, ceil, round, trunc, sign, abs, neg = ops.floor, ops.ceil, ops.round, ops.trunc, ops.sign, ops.abs, ops.neg
-    add, sub, mul, div, pow, remainder, lerp = ops.add, ops.sub, ops.mul, ops.div, ops.pow, ops.remainder, fn.lerp
+    add, sub, mul, div, pow, remainder, lerp = ops.add, ops.sub, ops.mul, ops.div, ops.pow, ops.remainder, ops.lerp
     maximum, minimum, logaddexp, where = ops.maximum, ops.minimum, ops.logaddexp, _where
     clamp, clamp_min, clamp_max, masked_fill = ops.clamp, ops.clamp_min, ops.clamp_max, fn.masked_fill
     eq, ne, lt, le, gt, ge, isnan, isinf = ops.eq, ops.ne, ops.lt, ops.le, ops.gt, ops.ge, fn.isnan, fn.isinf
@@ -308,12 +299,12 @@ class Tensor(Value):
     cumsum, cumprod, diff, logsumexp = ops.cumsum, fn.cumprod, fn.diff, ops.logsumexp
     softmax, log_softmax, matmul, mm, mv = ops.softmax, ops.log_softmax, ops.matmul, fn.mm, fn.mv
     bmm, dot, outer, addmm, clone = fn.bmm, fn.dot, fn.outer, fn.addmm, ops.clone
-    reshape, view, flatten, unflatten, ravel = ops.reshape, ops.reshape, ops.flatten, fn.unflatten, fn.ravel
-    permute, transpose, movedim, squeeze = ops.permute, ops.transpose, fn.movedim, ops.squeeze
+    reshape, view, flatten, unflatten, ravel = ops.reshape, ops.reshape, fn.flatten, fn.unflatten, fn.ravel
+    permute, transpose, movedim, squeeze = ops.permute, ops.transpose, fn.movedim, fn.squeeze
     unsqueeze, expand, broadcast_to, repeat = ops.unsqueeze, ops.expand, fn.broadcast_to, fn.repeat
     tile, split, chunk, unbind, flip, roll = fn.tile, fn.split, fn.chunk, fn.unbind, ops.flip, fn.roll
     diag, diagonal, trace, tril, triu = fn.diag, fn.diagonal, fn.trace, fn.tril, fn.triu
-    gather, scatter_add, index_select = ops.gather, fn.scatter_add, fn.index_select
+    gather, scatter_add, index_select = fn.gather, fn.scatter_add, fn.index_select
     take_along_dim, masked_select = fn.take_along_dim, fn.masked_select
     sort, argsort, topk = fn.sort, fn.argsort, fn.topk
     # fmt: on

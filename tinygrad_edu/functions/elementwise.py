@@ -1,4 +1,4 @@
-"""Element by element: what kind of number each is, how close two are, and what lies between them."""
+"""Element by element: what kind of number each is, and how close two are."""
 
 from __future__ import annotations
 
@@ -8,15 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.functions.reduce import all
-from tinygrad_edu.ops.agree import cast, check_float, check_same_dtype
-from tinygrad_edu.ops.elementwise import add, eq, le, logical_or, lt, mul, ne, sub, where
-
-
-def lerp(a: Any, b: Any, weight: Any) -> Any:
-    """a + weight (b - a), elementwise: a for weight 0, b for weight 1."""
-    check_float("lerp", a, b)
-    check_same_dtype("lerp", a, b)
-    return add(a, mul(sub(b, a), weight))
+from tinygrad_edu.ops.agree import cast, check_same_dtype
+from tinygrad_edu.ops.elementwise import eq, le, logical_or, lt, ne, where
 
 
 def logical_xor(a: Any, b: Any) -> Any:

@@ -10,10 +10,35 @@ from tinygrad_edu.autograd import Value
 from tinygrad_edu.functions.shape import movedim
 from tinygrad_edu.ops.agree import broadcast_shapes, cast, check_same_dtype
 from tinygrad_edu.ops.elementwise import add, check_mask, where
-from tinygrad_edu.ops.index import check_index, gather, getitem, grids_of, put_add, take
+from tinygrad_edu.ops.index import check_index, getitem, put_add, take
 from tinygrad_edu.ops.op import check_same_backend, check_tensor, unrecorded_op
 from tinygrad_edu.ops.reduce import ValuesAndIndices
 from tinygrad_edu.ops.shape import canonical_dim, expand, flip, part, permute, reshape
+
+
+def _grids(name: str, x: Any, dim: int, index: Any) -> list[Any]:
+    """For each dimension of x the positions that `index`, given along `dim`, stands for."""
+    check_same_backend(name, (x, index))
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected an integer Tensor as index, got {index.dtype}")
+    if index.ndim != x.ndim or any(i > x.shape[d] for d, i in enumerate(index.shape) if d != dim):
+        raise ValueError(f"{name}: index of shape {index.shape} does not fit shape {x.shape} along dim {dim}")
+    check_index(name, index, x.shape[dim], dim, 0)
+    grids = []
+    for d, n in enumerate(index.shape):
+        positions = np.arange(n).reshape([n if i == d else 1 for i in range(x.ndim)])
+        grids.append(index if d == dim else Value.kind(x.backend.from_numpy(positions), x.backend))
+    return grids
+
+
+def gather(x: Any, dim: int, index: Any) -> Any:
+    """out[i, j, ...] = x[i, index[i, j, ...], ...] for dim=1, and so on; out has the shape of `index`.
+
+    `index` has as many dimensions as x, and no more than x's size in those other than `dim`.
+    """
+    if x.ndim == 0:
+        return reshape(gather(reshape(x, 1), dim, reshape(index, 1)), ())
+    return take(x, *_grids("gather", x, dim := canonical_dim("gather", dim, x.ndim), index))
 
 
 def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
@@ -24,7 +49,7 @@ def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
     check_same_dtype("scatter_add", x, src)
     if x.ndim == 0:
         return x + reshape(src, ())
-    grids = grids_of("scatter_add", x, canonical_dim("scatter_add", dim, x.ndim), index)
+    grids = _grids("scatter_add", x, canonical_dim("scatter_add", dim, x.ndim), index)
     if src.ndim != x.ndim or any(i > n for i, n in zip(index.shape, src.shape, strict=True)):
         raise ValueError(f"scatter_add: src of shape {src.shape} is too small for an index of {index.shape}")
     for d, n in enumerate(index.shape):

@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_edu.ops.op import check_tensor
-from tinygrad_edu.ops.shape import as_shape, canonical_dim, canonical_dims, cat, expand, part, permute, reshape
+from tinygrad_edu.ops.shape import (
+    as_shape,
+    canonical_dim,
+    canonical_dims,
+    cat,
+    expand,
+    part,
+    permute,
+    reshape,
+    unsqueeze,
+)
 
 
 def ravel(x: Any) -> Any:
@@ -107,3 +117,31 @@ def roll(x: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | None =
         if n and shift % n:
             x = cat([part(x, dim, n - shift % n, n), part(x, dim, 0, n - shift % n)], dim)
     return x
+
+
+def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """x with the dimensions from `start_dim` to `end_dim` made one."""
+    check_tensor("flatten", x)
+    shape = x.data.shape or (1,)
+    start, end = canonical_dim("flatten", start_dim, len(shape)), canonical_dim("flatten", end_dim, len(shape))
+    if start > end:
+        raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    return reshape(x, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+
+
+def squeeze(x: Any, dim: int | Sequence[int] | None = None) -> Any:
+    """x without its dimensions of size 1 (those among `dim`, if given)."""
+    check_tensor("squeeze", x)
+    drop = canonical_dims("squeeze", dim, x.ndim)
+    return reshape(x, tuple([n for i, n in enumerate(x.data.shape) if n != 1 or i not in drop]))
+
+
+def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """The tensors, all of one shape, joined along a new dimension `dim`."""
+    if not tensors:
+        raise TypeError("stack: expected a non-empty sequence of Tensors")
+    shapes = {x.shape for x in tensors}
+    if len(shapes) > 1:
+        raise ValueError(f"stack: expected Tensors of one shape, got {sorted(shapes)}")
+    dim = canonical_dim("stack", dim, tensors[0].ndim + 1)
+    return cat([unsqueeze(x, dim) for x in tensors], dim)

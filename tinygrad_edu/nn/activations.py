@@ -1,4 +1,4 @@
-"""Activations: functions of one number, applied to each element. Names, defaults and the kinks are torch's.
+"""Activations: functions of one number, applied to each element; and dropout. Names, defaults and kinks are torch's.
 
 Each is one op in primitives, f, with its slope f' beside it as another: `g * slope(x)` is then the gradient, and the
 rule of the slope, in Tensor ops, gives f'' and all that follow. In the formulas s is the sigmoid, 1 / (1 + exp(-x)).
@@ -14,11 +14,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_edu import Tensor, abs, chunk, erf, sigmoid, tanh, where
+from tinygrad_edu import Tensor, abs, cast, chunk, erf, sigmoid, tanh, where
 from tinygrad_edu.backend import Array, Backend
 from tinygrad_edu.ops.agree import check_float
 from tinygrad_edu.ops.op import fused, op, unrecorded_op
 from tinygrad_edu.ops.shape import canonical_dim
+from tinygrad_edu.random import rand
 
 # Of selu: with these, mean 0 and variance 1 are a fixed point of the map from one layer's statistics to the next's.
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
@@ -55,12 +56,12 @@ def _hardtanh(x, *, low, high):
 
 
 @unrecorded_op
-def _inside(x, *, low, high):
-    b = x.backend
-    return b.mul(b.less(low, x.data), b.less(x.data, high))
+def _at_limit(out, *, low, high):
+    b = out.backend
+    return b.maximum(b.equal(out.data, low), b.equal(out.data, high))
 
 
-_hardtanh.vjp = lambda g, x, low, high: where(_inside(x, low=low, high=high), g, 0.0)
+_hardtanh.vjp = lambda g, out, low, high: where(_at_limit(out, low=low, high=high), 0.0, g)
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
@@ -279,3 +280,16 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         raise ValueError(f"glu: expected an even size to halve, got {size} along dimension {dim} of {input.shape}")
     a, b = chunk(input, 2, dim)
     return a * sigmoid(b)
+
+
+def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """x with each element zeroed with probability p, the rest divided by 1 - p; x itself if not `training`.
+
+    ValueError unless 0 <= p <= 1. Source: N. Srivastava et al., "Dropout", JMLR 15, 2014.
+    """
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"dropout: expected a probability between 0 and 1, got p={p}")
+    if not training or p == 0.0:
+        return x
+    mask = cast(rand(x.shape, dtype=x.dtype, backend=x.backend) >= p, dtype=x.dtype)
+    return x * (mask * (1.0 / (1.0 - p) if p < 1.0 else 0.0))

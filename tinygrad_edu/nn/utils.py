@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tinygrad_edu import Tensor, minimum, no_grad, zeros
-from tinygrad_edu.ops import maximum, stack
+from tinygrad_edu.functions import stack
+from tinygrad_edu.ops import maximum
 
 
 def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> Tensor:

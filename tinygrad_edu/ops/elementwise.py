@@ -21,6 +21,8 @@ from tinygrad_edu.ops.agree import (
     binary,
     broadcast_shapes,
     cast,
+    check_float,
+    check_same_dtype,
     constant,
     elementwise,
     numeric,
@@ -177,6 +179,24 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
             raise ValueError("clamp: expected min or max, got neither")
         return clamp_min(x, min) if max is None else clamp_max(x, max)
     return _clamp(*align("clamp", (x, min, max), NUMBERS))
+
+
+@op
+def _lerp(a, b, weight):
+    lib, w = a.backend, weight.data
+    gap, near = lib.sub(b.data, a.data), lib.less(lib.mul(w, w), 0.25)  # counted from the nearer end, as torch does
+    from_b = lib.sub(b.data, lib.mul(gap, lib.sub(1.0, w)))
+    return lib.where(near, lib.add(a.data, lib.mul(gap, w)), from_b)
+
+
+_lerp.vjp = (lambda g, weight: g * (1.0 - weight), lambda g, weight: g * weight, lambda g, a, b: g * (b - a))
+
+
+def lerp(a: Any, b: Any, weight: Any) -> Any:
+    """a + weight (b - a), elementwise: a for weight 0, b for weight 1. TypeError for other than floats of one dtype."""
+    check_float("lerp", a, b)
+    check_same_dtype("lerp", a, b, *([weight] if isinstance(weight, Value) else []))
+    return _lerp(*align("lerp", (a, b, weight), FLOATS))
 
 
 @op

@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_edu.autograd import Value
 from tinygrad_edu.ops.agree import broadcast_shapes
 from tinygrad_edu.ops.op import check_same_backend, op
-from tinygrad_edu.ops.shape import _slice, canonical_dim, permute, reshape
+from tinygrad_edu.ops.shape import _slice, permute, reshape
 
 _ALL = slice(None)
 
@@ -176,28 +176,3 @@ def setitem(x: Any, key: Any, value: Any) -> None:
     source = lib.add(counted.data, lib.put_add(lib.sub(lib.add(keep, n), at), (at,), (n,)))
     pool = lib.concat([lib.reshape(x.data, (n,)), values], 0)
     x.change(x.data, Value.kind(lib.reshape(lib.take(pool, (source,)), shape), lib))
-
-
-def grids_of(name: str, x: Any, dim: int, index: Any) -> list[Any]:
-    """For each dimension of x the positions that `index`, given along `dim`, stands for."""
-    check_same_backend(name, (x, index))
-    if index.dtype.kind not in "iu":
-        raise TypeError(f"{name}: expected an integer Tensor as index, got {index.dtype}")
-    if index.ndim != x.ndim or any(i > x.shape[d] for d, i in enumerate(index.shape) if d != dim):
-        raise ValueError(f"{name}: index of shape {index.shape} does not fit shape {x.shape} along dim {dim}")
-    check_index(name, index, x.shape[dim], dim, 0)
-    grids = []
-    for d, n in enumerate(index.shape):
-        positions = np.arange(n).reshape([n if i == d else 1 for i in range(x.ndim)])
-        grids.append(index if d == dim else Value.kind(x.backend.from_numpy(positions), x.backend))
-    return grids
-
-
-def gather(x: Any, dim: int, index: Any) -> Any:
-    """out[i, j, ...] = x[i, index[i, j, ...], ...] for dim=1, and so on; out has the shape of `index`.
-
-    `index` has as many dimensions as x, and no more than x's size in those other than `dim`.
-    """
-    if x.ndim == 0:
-        return reshape(gather(reshape(x, 1), dim, reshape(index, 1)), ())
-    return take(x, *grids_of("gather", x, dim := canonical_dim("gather", dim, x.ndim), index))

@@ -12,7 +12,6 @@ from tinygrad_edu.autograd import Value
 from tinygrad_edu.backend import Array, Backend
 from tinygrad_edu.ops.agree import cast, check_float, refuse_bool
 from tinygrad_edu.ops.elementwise import eq, logical_and, logical_or, maximum, minimum, ne, where
-from tinygrad_edu.ops.index import gather
 from tinygrad_edu.ops.op import check_tensor, op, unrecorded_op
 from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, cat, flip, part, reshape
 from tinygrad_edu.ops.unary import abs, sign
@@ -212,7 +211,7 @@ def _choice(name: str, which: str, of_all: Any, position: Any, of_two: Any) -> A
         if dim is None:
             return of_all(x)
         indices = position(x if x.data.dtype.kind != "b" else cast(x, dtype=np.uint8), dim, keepdim=True)
-        values = gather(x, dim, indices)
+        values = x.gather(dim, indices)
         if not keepdim and x.ndim:
             values, indices = values.squeeze(dim), indices.squeeze(dim)
         return ValuesAndIndices(values, indices)

@@ -74,23 +74,6 @@ def reshape(x: Any, *sizes: Any) -> Any:
     return _reshape(x, shape=shape)
 
 
-def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
-    """x with the dimensions from `start_dim` to `end_dim` made one."""
-    check_tensor("flatten", x)
-    shape = x.data.shape or (1,)
-    start, end = canonical_dim("flatten", start_dim, len(shape)), canonical_dim("flatten", end_dim, len(shape))
-    if start > end:
-        raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-    return _reshape(x, shape=(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
-
-
-def squeeze(x: Any, dim: int | Sequence[int] | None = None) -> Any:
-    """x without its dimensions of size 1 (those among `dim`, if given)."""
-    check_tensor("squeeze", x)
-    drop = canonical_dims("squeeze", dim, x.ndim)
-    return _reshape(x, shape=tuple([n for i, n in enumerate(x.data.shape) if n != 1 or i not in drop]))
-
-
 def unsqueeze(x: Any, dim: int) -> Any:
     """x with a dimension of size 1 put in at `dim`."""
     check_tensor("unsqueeze", x)
@@ -214,14 +197,3 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
                 f"cat: along dim {dim}, tensor {i} of shape {x.shape} does not fit tensor 0 of {first.shape}"
             )
     return _concat(*[x.to(dtype) for x in tensors], dim=dim)
-
-
-def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
-    """The tensors, all of one shape, joined along a new dimension `dim`."""
-    if not tensors:
-        raise TypeError("stack: expected a non-empty sequence of Tensors")
-    shapes = {x.shape for x in tensors}
-    if len(shapes) > 1:
-        raise ValueError(f"stack: expected Tensors of one shape, got {sorted(shapes)}")
-    dim = canonical_dim("stack", dim, tensors[0].ndim + 1)
-    return cat([unsqueeze(x, dim) for x in tensors], dim)
