@@ -131,10 +131,10 @@ ROWS = (
     Row("topk", _TOPK, _DISTINCT, ties=None, special=None, why="torch leaves open which of equal elements it takes"),
     Row(
         "topk",
-        calls([((5,),)], 2),
+        calls([((3, 4),)], 2),
         _DISTINCT,
         label="one NaN",
-        f=lambda t, x, k: t.topk(t.cat([x, x[:1] * np.nan]), k),
+        f=lambda t, x, k: t.topk(t.cat([x, x[:, :1] * np.nan], 1), k),
         ties=None,
         special=None,
         why="torch leaves open which of equal elements it takes",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.testing.rows import Row, call, calls
+from tinygrad_edu.testing.rows import Row, TorchNames, call, calls
 from tinygrad_edu.testing.table.common import UNARY, UNARY_SHAPES, as_float, rows
 from tinygrad_edu.testing.variants import POSITIVE, REAL, Shape, integers, uniform
 
@@ -27,8 +27,13 @@ CROSS_ENTROPY = (
 )
 _CLASSES: tuple[tuple[Shape, Shape], ...] = (((4, 3), (4,)), ((3,), ()), ((2, 3, 4), (2, 4)), ((2, 3, 2, 2), (2, 2, 2)))
 _SAME: tuple[Shape, ...] = ((3, 4), (), (5,), (2, 1, 3), (0,), (1,))
-_SIMPLE = tuple([call(s, s, reduction=reduction) for reduction in REDUCTION for s in _SAME])  # input and target
+# Input and target. The mean of nothing is in a row of its own.
+_SIMPLE = tuple([call(s, s, reduction=r) for r in REDUCTION for s in _SAME if (s, r) != ((0,), "mean")])
+_OF_NOTHING = "NaN; torch's second gradient of it is 0, ours is NaN as well"
+_CURVED = "a NaN is on no side of the edge: torch's second gradient there is 0, ours the one within"
+_OUTSIDE = "refused outside of 0 to 1"
 _PROBABILITY, _EDGES = uniform(0.1, 0.9), as_float(lambda rng, shape, dtype: rng.choice([0.0, 0.5, 1.0], shape))
+_NO_INFINITY = as_float(lambda rng, shape, dtype: rng.choice([np.nan, -np.inf, 0.0, -0.0, 1.0], shape))
 _NEAR = as_float(lambda rng, shape, dtype: rng.choice([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0], shape))
 
 _COSINES = (
@@ -56,6 +61,14 @@ def _bce_with_pos_weight(t: Any, x: Any, y: Any, weight: Any, pos_weight: Any, *
     return t.binary_cross_entropy_with_logits(x, y, weight.detach(), pos_weight=pos_weight.detach(), **settings)
 
 
+def _bce_by_formula(t: Any, x: Any, y: Any, reduction: str) -> Any:
+    """The loss; for torch its formula, since its own second gradients have 1e-12 added to their factors."""
+    if not isinstance(t, TorchNames):
+        return t.binary_cross_entropy(x, y, reduction=reduction)
+    out = -(y * t.log(x) + (1 - y) * t.log(1 - x))
+    return out if reduction == "none" else getattr(out, reduction)()
+
+
 def _with_probabilities(t: Any, x: Any, y: Any, **settings: Any) -> Any:
     return t.cross_entropy(x, t.softmax(y, 0 if x.ndim == 1 else 1), **settings)
 
@@ -66,7 +79,17 @@ def _activation(name: str, label: str, **settings: Any) -> Row:
 
 ROWS = (
     # Activations.
-    *rows("leaky_relu elu selu gelu silu mish softplus softsign logsigmoid hardtanh", UNARY, elementwise=True),
+    *rows("leaky_relu elu selu silu mish softplus softsign logsigmoid hardtanh", UNARY, elementwise=True),
+    Row("gelu", UNARY, elementwise=True, special=None, why="torch's gelu(inf) is NaN in float32"),
+    Row(
+        "gelu",
+        UNARY,
+        _NO_INFINITY,
+        elementwise=True,
+        label="NaN",
+        special=None,
+        why="torch's gelu(inf) is NaN in float32",
+    ),
     _activation("leaky_relu", "0.3", negative_slope=0.3),
     _activation("leaky_relu", "negative", negative_slope=-0.5),
     _activation("leaky_relu", "0", negative_slope=0.0),
@@ -86,19 +109,29 @@ ROWS = (
     Row("pad", tuple([call(s, args=(p,), value=-1.5) for s, p in _PADS]), label="value"),
     *[Row("pad", tuple([call(s, args=(p,), mode=mode) for s, p in _BORDERS]), label=mode) for mode in _MODES],
     # Losses of two Tensors of one shape. Both get gradients.
-    *rows("mse_loss l1_loss smooth_l1_loss huber_loss", _SIMPLE),
-    *rows("smooth_l1_loss", calls([((3, 4),) * 2], beta=0.5), _NEAR, label="beta"),
+    Row("l1_loss", _SIMPLE),
+    *rows("smooth_l1_loss huber_loss", _SIMPLE, special=1, why=_CURVED),
+    Row("mse_loss", _SIMPLE, special=1, why="infinities of both signs meet in some order of summation, and give NaN"),
+    *rows(
+        "mse_loss l1_loss smooth_l1_loss huber_loss",
+        calls([((0,), (0,))]),
+        label="of nothing",
+        order=1,
+        why=_OF_NOTHING,
+    ),
+    *rows("smooth_l1_loss", calls([((3, 4),) * 2], beta=0.5), _NEAR, label="beta", special=1, why=_CURVED),
     *rows("smooth_l1_loss", calls([((3, 4),) * 2], beta=0.0), label="beta 0"),
-    *rows("huber_loss", calls([((3, 4),) * 2], delta=0.5), _NEAR, label="delta"),
-    Row("binary_cross_entropy", _SIMPLE, _PROBABILITY, ties=None, special=None, why="refused outside of 0 to 1"),
+    *rows("huber_loss", calls([((3, 4),) * 2], delta=0.5), _NEAR, label="delta", special=1, why=_CURVED),
+    Row("binary_cross_entropy", _SIMPLE, _PROBABILITY, f=_bce_by_formula, ties=None, special=None, why=_OUTSIDE),
     Row(
         "binary_cross_entropy",
         tuple([call((4, 3), (4, 3), reduction=reduction) for reduction in REDUCTION]),
         _EDGES,
         label="edges",
+        order=1,
         ties=None,
         special=None,
-        why="refused outside of 0 to 1",
+        why=f"{_OUTSIDE}; torch's second gradients have 1e-12 added to their factors",
     ),
     Row(
         "binary_cross_entropy",
@@ -106,20 +139,38 @@ ROWS = (
         (_PROBABILITY, _PROBABILITY, POSITIVE),
         f=_weighted("binary_cross_entropy"),
         label="weight",
+        order=1,
         ties=None,
         special=None,
-        why="refused outside of 0 to 1",
+        why=f"{_OUTSIDE}; torch's second gradients have 1e-12 added to their factors",
     ),
     Row("binary_cross_entropy_with_logits", _SIMPLE, (REAL, _PROBABILITY)),
+    *rows(
+        "binary_cross_entropy binary_cross_entropy_with_logits",
+        calls([((0,), (0,))]),
+        label="of nothing",
+        order=1,
+        why=_OF_NOTHING,
+    ),
     Row(
         "binary_cross_entropy_with_logits",
         tuple([call((3, 4), (3, 4), (3, 4), (4,), reduction=reduction) for reduction in REDUCTION]),
         (REAL, _PROBABILITY, POSITIVE),
         f=_bce_with_pos_weight,
         label="weights",
+        special=0,
+        why="with an infinite weight it depends on the formula which infinities meet a 0",
     ),
     *[
-        Row("kl_div", calls([(s, s) for s in _SAME], reduction=r), (REAL, _PROBABILITY), label=r)
+        Row(
+            "kl_div",
+            calls([(s, s) for s in _SAME], reduction=r),
+            (REAL, _PROBABILITY),
+            label=r,
+            ties=0,
+            special=0,
+            why="torch's gradient of a target of 0 is 0 / 0, ours is log 0; and so with infinite ones",
+        )
         for r in ("sum", "none", "batchmean")
     ],
     Row("kl_div", calls([(s, s) for s in _SAME], reduction="sum", log_target=True), label="log_target"),

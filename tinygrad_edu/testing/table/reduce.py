@@ -8,7 +8,6 @@ import numpy as np
 
 from tinygrad_edu.testing.rows import Row, call, calls
 from tinygrad_edu.testing.table.common import (
-    DIMS,
     EMPTY,
     EMPTY_DIM,
     FEW,
@@ -33,6 +32,10 @@ _SPREAD: tuple[tuple[Shape, Any], ...] = (  # dims with more than two numbers in
 )
 _SPREADS = tuple([call(s, dim=d, keepdim=k, correction=1) for s, d in _SPREAD for k in (False, True)])
 _CORRECTED = tuple([call(s, dim=d, correction=n) for s, d in _SPREAD[:5] for n in (0, 2, 0.5)])
+_ONE = tuple([c for c in REDUCTIONS if c.shapes in (((),), ((1,),), ((2, 1, 3),))])
+_LONG = tuple([c for c in ONE_DIM_KEPT if c not in _ONE])
+_ROUNDING = "the second gradient is 0; rounding leaves something else in both"
+_OTHERS = "ours is the product of the others, as it should be; torch divides by the element, which is not finite"
 _NORMS = (1, 2, 3, 0.5, -1, np.inf, -np.inf, 0)
 _DIFFS = (
     *[call((5,), n=n) for n in (0, 1, 2, 4, 6)],
@@ -40,29 +43,28 @@ _DIFFS = (
     *[call((2, 3, 4), dim=1, n=2), call((1,)), call((0, 3)), call((0, 3), dim=0)],
 )
 
+
+def _norm(t: Any, x: Any, dim: Any, keepdim: bool) -> Any:
+    return t.norm(x, 2, dim, keepdim)
+
+
 ROWS = (
     Row("sum", (*REDUCTIONS, *EMPTY, NO_DIM)),
     Row("mean", (*REDUCTIONS, NO_DIM)),
     Row("mean", EMPTY, label="empty", order=1, why="NaN; torch's second gradient of it is 0, ours is NaN as well"),
-    Row("prod", ONE_DIM_KEPT),
-    Row("prod", _ALL, label="all"),
+    Row("prod", _LONG, special=0, why=_OTHERS),
+    Row("prod", tuple([c for c in _ONE if c in ONE_DIM_KEPT]), label="of one", order=1, special=0, why=_ROUNDING),
+    Row("prod", calls([((3, 4),), ((5,),)]), label="all", special=0, why=_OTHERS),
     Row("prod", (*EMPTY_DIM, call((0,))), label="empty"),
-    Row("prod", tuple([call(s, dim=d) for s, d in DIMS if isinstance(d, int)]), FEW, label="zeros"),
-    Row("prod", calls([((5,),), ((3, 4),)]), FEW, label="zeros, all"),
+    Row("prod", _LONG, FEW, label="zeros", special=0, why=_OTHERS),
+    Row("prod", calls([((5,),), ((3, 4),)]), FEW, label="zeros, all", special=0, why=_OTHERS),
     *rows("var std", (*_SPREADS, *_CORRECTED)),
     *rows("var std", calls([((3, 4),), ((5,),)]), label="all"),
     *rows("var std", calls([((1,),), ((3, 1),)], dim=-1, correction=0), label="of one"),
-    *[Row("norm", REDUCTIONS, label="2", f=lambda t, x, dim, keepdim: t.norm(x, 2, dim, keepdim))],
-    Row("norm", _ALL, label="default"),
-    *[
-        Row(
-            "norm",
-            tuple([call(s, p=p, dim=d) for s, d in DIMS[:8]]),
-            label=f"p={p}",
-            f=lambda t, x, **s: t.norm(x, **s),
-        )
-        for p in _NORMS
-    ],
+    Row("norm", tuple([c for c in REDUCTIONS if c not in _ONE]), f=_norm),
+    Row("norm", _ONE, f=_norm, label="of one", order=1, why=_ROUNDING),
+    Row("norm", calls([((3, 4),), ((5,),)]), label="default"),
+    *[Row("norm", tuple([call(s, p=p, dim=d) for s, d in _SPREAD]), label=f"p={p}") for p in _NORMS],
     # A NaN gets the gradient of the maximum it is, as with torch's max(x); torch's amax(x) makes NaN of all gradients.
     *[
         Row(name, (*REDUCTIONS, NO_DIM), f=reduced(name), special=0, why="torch's gradients are all NaN beside a NaN")
@@ -80,8 +82,9 @@ ROWS = (
     *rows("sum prod", calls([((3, 4),)]), booleans, order=0, label="bools"),
     *rows("amax amin", calls([((3, 4),)]), integers(-3, 4), order=0, label="integers"),
     # Along a dimension.
-    *rows("cumsum cumprod", (*ONE_DIM, *EMPTY_DIM)),
-    Row("cumprod", ONE_DIM, FEW, label="zeros"),
+    Row("cumsum", (*ONE_DIM, *EMPTY_DIM)),
+    Row("cumprod", (*ONE_DIM, *EMPTY_DIM), special=0, why=_OTHERS),
+    Row("cumprod", ONE_DIM, FEW, label="zeros", special=0, why=_OTHERS),
     *rows("cumsum cumprod", calls([((3, 4),)], dim=1), integers(-3, 4), order=0, label="integers"),
     *rows("cumsum cumprod", calls([((3, 4),)], dim=0), booleans, order=0, label="bools"),
     Row("diff", _DIFFS),
