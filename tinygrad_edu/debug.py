@@ -31,8 +31,8 @@ Line = tuple[str, int, str]  # file, line, function
 
 # Frames of these modules are never the user's line. Projects and models are: there the mistakes are made.
 _OURS = {
-    *("autograd", "create", "debug", "gradient_hooks", "lr_scheduler", "nn", "ops", "optim", "random", "tensor"),
-    *("testing", "transforms"),
+    *("autograd", "create", "debug", "drawing", "functions", "gradient_hooks", "lr_scheduler", "nn", "ops", "optim"),
+    *("random", "recompute", "tensor", "testing", "transforms"),
 }
 
 _watching = ContextVar("watching", default=False)  # in this thread

@@ -72,11 +72,11 @@ def call_hooks(hooks: Hooks, g: Tensor, recorded: bool) -> Tensor:
     ValueError or TypeError for a hook that returns something other than such a gradient, RuntimeError for one that
     changes it in place.
     """
+    g = (g if recorded else g.kind(g.data, g.backend)).clone()  # of its own, and no Cotangent is shown to users
     for _, hook in sorted(hooks.items()):
-        seen = g if recorded else g.kind(g.data, g.backend)  # no Cotangent is shown to users
-        out = hook(seen)
-        if seen.version is not None and seen.version[0]:
-            raise RuntimeError("hook: the gradient was changed in place, and others may share it; return a new one")
+        out = hook(g)
+        if g.version is not None and g.version[0]:
+            raise RuntimeError("hook: the gradient was changed in place, which others see as well; return a new one")
         if out is not None:
             _check(out, g)
             g = out

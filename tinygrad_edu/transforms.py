@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu import autograd, ops
+from tinygrad_edu import autograd
 from tinygrad_edu.autograd import Node, clock, enable_grad, is_grad_enabled
 from tinygrad_edu.create import ones_like, zeros_like
+from tinygrad_edu.functions import stack
 from tinygrad_edu.ops.op import identity
 from tinygrad_edu.tensor import Tensor
 
@@ -110,6 +111,9 @@ class _Call:
             self.entries = [identity(x) if x.tracked else x.detach().requires_grad_() for x in primals]
             result = f(*self.entries)
         self.outs = list(leaves(name, result))
+        for out in self.outs:
+            if out.dtype.kind != "f":
+                raise TypeError(f"{name}: expected float results, got {out.dtype}")
         own = {x.node or x for x in self.entries if not x.node}
         self.linked = is_grad_enabled() and not own.issuperset(sources(self.outs, since))
         self.result = nest(result, iter([out if self.linked else out.detach() for out in self.outs]))
@@ -151,9 +155,7 @@ def _blocks(call: _Call, out: Tensor) -> tuple[Tensor, ...]:
     shapes = [out.shape + x.shape for x in call.entries]
     if not rows:
         return tuple([zeros_like(x).expand(shape) for x, shape in zip(call.entries, shapes, strict=True)])
-    return tuple(
-        [ops.stack(column).reshape(shape) for column, shape in zip(zip(*rows, strict=True), shapes, strict=True)]
-    )
+    return tuple([stack(column).reshape(shape) for column, shape in zip(zip(*rows, strict=True), shapes, strict=True)])
 
 
 def sources(outs: Sequence[Tensor], since: int) -> list[Any]:
