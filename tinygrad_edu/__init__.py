@@ -18,13 +18,26 @@ from tinygrad_edu.tensor import Tensor  # isort: skip  (first: its module's name
 from tinygrad_edu import random
 from tinygrad_edu.autograd import enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinygrad_edu.backend import get_backend, set_backend, use_backend
-from tinygrad_edu.create import arange, eye, from_numpy, full, full_like, ones, ones_like, tensor, zeros, zeros_like
+from tinygrad_edu.create import (
+    arange,
+    eye,
+    from_dlpack,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
+    zeros_like,
+)
 from tinygrad_edu.functions import *  # noqa: F403
 from tinygrad_edu.functions import __all__ as _functions
 from tinygrad_edu.ops import *  # noqa: F403
 from tinygrad_edu.ops import __all__ as _ops
 from tinygrad_edu.ops.op import op
-from tinygrad_edu.random import Generator, manual_seed, rand, randint, randn
+from tinygrad_edu.random import Generator, manual_seed, rand, rand_like, randint, randint_like, randn, randn_like
 
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 uint8, int32, int64 = np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.int64)
@@ -53,6 +66,7 @@ __all__ = [
     "eye",
     "float32",
     "float64",
+    "from_dlpack",
     "from_numpy",
     "full",
     "full_like",
@@ -61,14 +75,18 @@ __all__ = [
     "int32",
     "int64",
     "is_grad_enabled",
+    "linspace",
     "manual_seed",
     "no_grad",
     "ones",
     "ones_like",
     "op",
     "rand",
+    "rand_like",
     "randint",
+    "randint_like",
     "randn",
+    "randn_like",
     "random",
     "set_backend",
     "set_grad_enabled",

@@ -88,15 +88,37 @@ def ones_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> T
     return full_like(x, 1, dtype=dtype, requires_grad=requires_grad)
 
 
-def arange(start: float, end: float | None = None, step: float = 1, *, dtype: Any = None) -> Tensor:
+def arange(
+    start: float, end: float | None = None, step: float = 1, *, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
     """The numbers from `start` (0 if only one is given) to before `end`: int64 if all three are ints, else float32."""
     start, end = (0, start) if end is None else (start, end)
     if step == 0 or (end - start) * step < 0:
         raise ValueError(f"arange: cannot count from {start} to {end} in steps of {step}")
     floats = any(isinstance(n, float) for n in (start, end, step))
-    return _wrap(np.arange(start, end, step, dtype=dtype or (DEFAULT_FLOAT if floats else np.int64)), None, False)
+    numbers = np.arange(start, end, step, dtype=dtype or (DEFAULT_FLOAT if floats else np.int64))
+    return _wrap(numbers, None, requires_grad)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = DEFAULT_FLOAT) -> Tensor:
+def linspace(
+    start: float, end: float, steps: int, *, dtype: Any = DEFAULT_FLOAT, requires_grad: bool = False
+) -> Tensor:
+    """`steps` numbers at equal distances, from `start` to `end`, both included."""
+    if steps < 0:
+        raise ValueError(f"linspace: expected steps >= 0, got {steps}")
+    return _wrap(np.linspace(start, end, steps).astype(dtype), None, requires_grad)
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = DEFAULT_FLOAT, requires_grad: bool = False) -> Tensor:
     """The (n, m) matrix with ones on its diagonal (m defaults to n)."""
-    return _wrap(np.eye(*_size("eye", (n, n if m is None else m)), dtype=dtype), None, False)
+    return _wrap(np.eye(*_size("eye", (n, n if m is None else m)), dtype=dtype), None, requires_grad)
+
+
+def from_dlpack(x: Any) -> Tensor:
+    """A Tensor that shares the memory of an array of another library (torch, JAX, ...) on the CPU, where it can.
+
+    TypeError for what does not speak DLPack, or is no array of bools, integers or floats.
+    """
+    if not hasattr(x, "__dlpack__"):
+        raise TypeError(f"from_dlpack: expected an array with __dlpack__, got {type(x).__name__}")
+    return from_numpy(np.from_dlpack(x))

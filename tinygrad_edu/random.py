@@ -75,28 +75,62 @@ def set_state(state: dict[str, int]) -> None:
 
 
 def rand(
-    *size: Any, dtype: Any = DEFAULT_FLOAT, generator: Generator | None = None, backend: Backend | None = None
+    *size: Any,
+    dtype: Any = DEFAULT_FLOAT,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+    backend: Backend | None = None,
 ) -> Any:
     """Uniform in [0, 1): `rand(2, 3)` or `rand((2, 3))`."""
     backend = backend or get_backend()
-    return Value.kind((generator or default_generator).uniform(as_shape(size), dtype, backend), backend)
+    out = Value.kind((generator or default_generator).uniform(as_shape(size), dtype, backend), backend)
+    return out.requires_grad_(requires_grad)
 
 
-def randn(*size: Any, dtype: Any = DEFAULT_FLOAT, generator: Generator | None = None) -> Any:
+def randn(
+    *size: Any,
+    dtype: Any = DEFAULT_FLOAT,
+    requires_grad: bool = False,
+    generator: Generator | None = None,
+    backend: Backend | None = None,
+) -> Any:
     """Standard normal, from two uniforms each: sqrt(-2 log(1 - u)) cos(2 pi v). Source: G. Box and M. Muller, 1958."""
-    b = get_backend()
-    u, v = (
-        rand(*size, dtype=dtype, generator=generator, backend=b),
-        rand(*size, dtype=dtype, generator=generator, backend=b),
-    )
-    radius = b.sqrt(b.mul(b.log1p(b.mul(u.data, -1.0)), -2.0))  # 1 - u is never 0
-    return Value.kind(b.mul(radius, b.cos(b.mul(v.data, 2.0 * math.pi))), b)
+    b = backend or get_backend()
+    u, v = [rand(*size, dtype=dtype, generator=generator, backend=b).data for _ in range(2)]
+    radius = b.sqrt(b.mul(b.log1p(b.mul(u, -1.0)), -2.0))  # 1 - u is never 0
+    return Value.kind(b.mul(radius, b.cos(b.mul(v, 2.0 * math.pi))), b).requires_grad_(requires_grad)
 
 
-def randint(low: int, high: int, size: Any, *, generator: Generator | None = None) -> Any:
-    """Integers (int64), uniform from `low` to before `high`. ValueError if there is none."""
+def randint(
+    low: int,
+    high: Any,
+    size: Any = None,
+    *,
+    dtype: Any = np.int64,
+    generator: Generator | None = None,
+    backend: Backend | None = None,
+) -> Any:
+    """Integers, uniform from `low` to before `high`; `randint(high, size)` begins at 0. ValueError if there is none."""
+    if size is None:
+        low, high, size = 0, low, high
     if high <= low:
         raise ValueError(f"randint: expected low < high, got {low} and {high}")
-    b = get_backend()
+    b = backend or get_backend()
     u = rand(size, dtype=np.float64, generator=generator, backend=b).data
-    return Value.kind(b.add(b.cast(b.floor(b.mul(u, float(high - low))), np.dtype(np.int64)), low), b)
+    return Value.kind(b.cast(b.add(b.floor(b.mul(u, float(high - low))), float(low)), np.dtype(dtype)), b)
+
+
+def rand_like(x: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
+    """`rand` of x's shape, dtype and backend."""
+    return rand(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad, backend=x.backend)
+
+
+def randn_like(x: Any, *, dtype: Any = None, requires_grad: bool = False) -> Any:
+    """`randn` of x's shape, dtype and backend."""
+    return randn(x.shape, dtype=dtype or x.dtype, requires_grad=requires_grad, backend=x.backend)
+
+
+def randint_like(x: Any, low: int, high: int | None = None, *, dtype: Any = None) -> Any:
+    """`randint` of x's shape, dtype and backend; with one number, from 0 to before it."""
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, x.shape, dtype=dtype or x.dtype, backend=x.backend)

@@ -122,6 +122,12 @@ class Tensor(Value):
             raise RuntimeError("numpy: this Tensor requires a gradient, which NumPy would lose; use x.detach().numpy()")
         return self.backend.to_numpy(self.data)
 
+    def __dlpack__(self, **request: Any) -> Any:
+        return self.numpy().__dlpack__(**request)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)  # DLPack's number for the CPU
+
     def item(self) -> Any:
         """The only element, as a Python number. ValueError if there is not exactly one."""
         if self.numel() != 1:
