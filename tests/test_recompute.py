@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import tracemalloc
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -189,6 +190,30 @@ def test_what_is_walked_lets_the_inputs_go() -> None:
     assert dead() is not None
     loss.backward()
     assert dead() is None
+
+
+def test_the_peak_of_50_layers_is_less_than_half() -> None:
+    """Segments of 7 layers, batch much larger than width: the figures are in tests/bench/bench_checkpoint.py."""
+    layers = [nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(50)]
+    x = tg.randn(4096, 8)
+
+    def step(call: Callable[..., Any]) -> tuple[int, list[Any]]:
+        y = x
+        tracemalloc.start()
+        for start in range(0, 50, 7):
+            y = call(nn.Sequential(*layers[start : start + 7]), y)
+        (y * y).mean().backward()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        gradients = [p.grad.tolist() for layer in layers for p in layer.parameters()]
+        for layer in layers:
+            layer.zero_grad()
+        return peak, gradients
+
+    step(tg.checkpoint)  # caches are filled
+    (without, expected), (peak, found) = step(plainly), step(tg.checkpoint)
+    assert found == expected
+    assert peak < 0.5 * without
 
 
 # --- What is refused -------------------------------------------------------------------------------------------------

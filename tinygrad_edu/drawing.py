@@ -111,6 +111,8 @@ def _boxes(output: Tensor, names: Mapping[str, Tensor]) -> list[Box]:
     _fill(boxes)
     boxes[output.node].know(output)
     for name, x in names.items():
+        if not isinstance(x, Tensor):
+            raise TypeError(f"draw: expected a Tensor as '{name}', got {type(x).__name__}")
         box = boxes.get(x.node or x)
         if box is None:
             raise ValueError(f"draw: the Tensor named '{name}', shape {x.shape}, is not in this graph")
