@@ -42,6 +42,18 @@ BASIC: tuple[Any, ...] = (
     (..., None),
     (slice(None), None, 2),
 )
+# Whether to take the whole: a new dimension of size 1 or 0.
+WHETHER: tuple[Any, ...] = (
+    True,
+    False,
+    np.array(True),
+    (True, 0),
+    (slice(None), False),
+    (True, INDEX),
+    (True, True),
+    (slice(1, 2), np.array(False), INDEX),
+    (None, True, ...),
+)
 ADVANCED: tuple[Any, ...] = (
     INDEX,
     [0, 2],
@@ -94,13 +106,13 @@ def data(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=shape)
 
 
-@pytest.mark.parametrize("key", BASIC + ADVANCED + MIXED, ids=name)
+@pytest.mark.parametrize("key", BASIC + ADVANCED + MIXED + WHETHER, ids=name)
 def test_read(key: Any, needs) -> None:
     needs("torch")
     compare_with_torch(lambda x: x[key], lambda x: x[key], data(*SHAPE))
 
 
-@pytest.mark.parametrize("key", ADVANCED, ids=name)
+@pytest.mark.parametrize("key", ADVANCED + WHETHER, ids=name)
 def test_read_with_tensors_as_index(key: Any, needs) -> None:
     torch = needs("torch")
 
@@ -167,6 +179,104 @@ def test_write_by_mask(needs) -> None:
     np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+# Each place once: what comes of two values for one place torch leaves open.
+WRITTEN: tuple[Any, ...] = (
+    np.array([2, 0]),
+    np.array([-1]),
+    np.array([], np.int64),
+    PAIR,
+    (PAIR, slice(1, 3)),
+    (slice(None), np.array([3, 1])),
+    (np.array([2, 0]), slice(None), np.array([1, 4])),
+    (COLUMN[:2], np.array([3, 1])),
+    (0, np.array([2, 0])),
+    (slice(None), 0, np.array([2, 0])),
+    (None, np.array([2, 0]), ...),
+    ROWS,
+    NONE_TRUE,
+    MASK,
+    FULL_MASK,
+    (MASK, 0),
+    (slice(None), np.array([True, False, True, True]), slice(0, 5, 2)),
+    True,
+    False,
+    (0, True),
+)
+
+
+@pytest.mark.parametrize("key", WRITTEN, ids=name)
+@pytest.mark.parametrize("value", ["number", "0-d", "whole", "row"])
+@pytest.mark.parametrize("as_tensors", [False, True])
+def test_write_by_index(key: Any, value: str, as_tensors: bool, needs) -> None:
+    """x[index] = a number, a 0-d Tensor, one of the part's shape, or one of its last dimension alone."""
+    torch = needs("torch")
+    base = data(*SHAPE)
+    part = base[key]
+    if value == "row" and not part.ndim:
+        return
+    new: Any = {"number": 7.5, "0-d": np.array(7.5), "whole": -part, "row": np.arange(part.shape[-1]) + 0.5}[value]
+    results = []
+    for t in (tg, torch):
+        x = t.tensor(base)
+        view = x.reshape(-1)
+        parts = key if isinstance(key, tuple) else (key,)
+        parts = tuple([t.tensor(k) if as_tensors and isinstance(k, np.ndarray) else k for k in parts])
+        x[parts] = new if value == "number" else t.tensor(new)
+        results += [x.numpy(), view.numpy().reshape(SHAPE)]
+    np.testing.assert_array_equal(results[0], results[2])
+    np.testing.assert_array_equal(results[1], results[3])
+    assert (value == "whole" or part.size == 0) == np.array_equal(results[0][key], -part)
+
+
+def test_of_two_values_for_one_place_the_later_stays() -> None:
+    """As NumPy does; torch leaves it open."""
+    x = tg.zeros(4)
+    x[tg.tensor([1, 3, 1, -3])] = tg.tensor([1.0, 2.0, 3.0, 4.0])
+    assert x.tolist() == [0.0, 4.0, 0.0, 2.0]
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float64"])
+def test_write_by_index_casts_as_by_slices(dtype: str) -> None:
+    """torch casts for slices alone."""
+    for new in (tg.tensor([1, 0, 1]), tg.tensor([True, False, True])):
+        by_slice, by_index = tg.tensor(np.full((2, 3), 1).astype(dtype)), tg.tensor(np.full((2, 3), 1).astype(dtype))
+        by_slice[:, 0:3] = new
+        by_index[:, tg.tensor([0, 1, 2])] = new
+        np.testing.assert_array_equal(by_slice.numpy(), by_index.numpy())
+        assert by_index.numpy().dtype == dtype
+    integers = tg.tensor([1, 2, 3])
+    with pytest.raises(TypeError, match="in place: float64 values do not fit into a Tensor of int64"):
+        integers[tg.tensor([0, 1])] = tg.tensor([0.5, 1.5], dtype=tg.float64)
+
+
+def test_write_of_itself() -> None:
+    """The values are read before the first is written."""
+    x = tg.arange(4)
+    x[tg.tensor([1, 2, 3])] = x[:3]
+    assert x.tolist() == [0, 0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        (np.array([0, 1]), np.zeros((3, 5)), "shape"),
+        (np.array([0, 3]), np.zeros(5), "index 3 is out of range for dimension 0 of size 3"),
+        (np.array([True, False]), np.zeros(5), "a mask of size 2 does not fit dimension 0 of size 3"),
+        (np.array([0, 1]), np.zeros((2, 2, 4, 5)), "shape"),
+        (MASK, np.zeros((2, 5)), "shape"),
+    ],
+    ids=str,
+)
+def test_write_refused_as_by_torch(key: Any, value: Any, message: str, needs) -> None:
+    torch = needs("torch")
+    x, y = tg.tensor(data(*SHAPE)), torch.tensor(data(*SHAPE))
+    with pytest.raises(Exception, match=r".+"):
+        y[torch.tensor(key)] = torch.tensor(value)
+    with pytest.raises((ValueError, IndexError), match=message):
+        x[tg.tensor(key)] = tg.tensor(value)
+    np.testing.assert_array_equal(x.numpy(), data(*SHAPE))
+
+
 @pytest.mark.parametrize(
     ("key", "error", "message"),
     [
@@ -197,7 +307,6 @@ def test_refused_as_by_torch(key: Any, error: Any, message: str, needs) -> None:
     [
         ((..., ...), IndexError, "at most one Ellipsis"),  # torch takes it
         (np.array([0.0]), TypeError, "integer or bool"),  # torch drops the fraction of an array's floats
-        (True, TypeError, "for a mask give a bool Tensor"),  # torch adds a dimension
     ],
     ids=str,
 )

@@ -10,6 +10,7 @@ from tinygrad_edu.testing.rows import Call, Row, call
 from tinygrad_edu.testing.table.common import UNARY
 from tinygrad_edu.testing.variants import SHAPES
 
+_ARRAYS = (("f4", (2, 3)), ("f8", (1, 6)), ("i4", (3, 2)), ("u1", (6,)), ("?", (6, 1)))
 _DATA: tuple[Any, ...] = (1, True, 2.5, [[1.0, 2.0]], [1, 2], [], [True], [[], []], -1, (1, 2.5), [[[3]]])
 _SIZES = tuple([Call((), a) for a in [(2, 3), ((2, 0),), ((),), (0,), ((1, 1),)]])
 _RANGES = ((5,), (1, 7, 2), (0.0, 1.0, 0.25), (5, 0, -2), (3, 3), (0,), (2.5,), (-3, 2), (1, 2, 0.3))
@@ -38,6 +39,6 @@ ROWS = (
     *[Row(name, UNARY, f=_shape_alone(name), order=0) for name in ("rand_like", "randn_like")],
     Row("randint_like", tuple([call(s, args=(5,)) for s in SHAPES]), f=_shape_alone("randint_like"), order=0),
     Row("tensor", tuple([Call((), (x,)) for x in _DATA]), order=0),
-    Row("from_numpy", tuple([Call((), (np.arange(6, dtype=d).reshape(2, 3),)) for d in ("f4", "i4", "u1")]), order=0),
+    Row("from_numpy", tuple([Call((), (np.arange(6).reshape(s).astype(d),)) for d, s in _ARRAYS]), order=0),
     Row("from_dlpack", UNARY, order=0),
 )

@@ -32,13 +32,16 @@ _SIMPLE = tuple([call(s, s, reduction=r) for r in REDUCTION for s in _SAME if (s
 _OF_NOTHING = "NaN; torch's second gradient of it is 0, ours is NaN as well"
 _CURVED = "a NaN is on no side of the edge: torch's second gradient there is 0, ours the one within"
 _OUTSIDE = "refused outside of 0 to 1"
+_SLIGHTLY_OFF = f"{_OUTSIDE}; torch's second gradients have 1e-12 added to their factors"
 _PROBABILITY, _EDGES = uniform(0.1, 0.9), as_float(lambda rng, shape, dtype: rng.choice([0.0, 0.5, 1.0], shape))
 _NO_INFINITY = as_float(lambda rng, shape, dtype: rng.choice([np.nan, -np.inf, 0.0, -0.0, 1.0], shape))
+_WIDE = as_float(lambda rng, shape, dtype: rng.choice([-4.0, -3.0, -2.5, 0.0, 2.5, 3.0, 5.0, 6.0, 7.0], shape))
 _NEAR = as_float(lambda rng, shape, dtype: rng.choice([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0], shape))
 
 _COSINES = (
     *[((3, 4), (3, 4), 1), ((3, 4), (3, 4), 0), ((4,), (4,), -1), ((2, 1, 4), (3, 4), -1), ((0, 4), (0, 4), 1)],
 )
+_HALVED = (call((3, 4)), call((2, 3), dim=0), call((2, 0)), call((2,)), call((2, 4, 3), dim=-2))
 _PADS = (
     *[((2, 3), (1, 2)), ((2, 3), (1, 0, 2, 1)), ((3, 4), (-1, 2)), ((3, 4), (-1, -1, 0, -2)), ((0, 3), (1, 1))],
     *[((2, 3, 4), (0, 0, 1, 1, 1, 0)), ((2, 3), (0, 0)), ((2, 0), (1, 2)), ((5,), (0, -5))],
@@ -80,6 +83,13 @@ def _activation(name: str, label: str, **settings: Any) -> Row:
 ROWS = (
     # Activations.
     *rows("leaky_relu elu selu silu mish softplus softsign logsigmoid hardtanh", UNARY, elementwise=True),
+    *rows("celu relu6 hardswish", UNARY, elementwise=True),
+    *rows("relu6 hardswish", UNARY, _WIDE, elementwise=True, label="edges"),
+    *rows("hardsigmoid", UNARY, uniform(-5, 5), elementwise=True, order=1, why="torch has no second gradient of it"),
+    *rows(
+        "hardsigmoid", UNARY, _WIDE, elementwise=True, label="edges", order=1, why="torch has no second gradient of it"
+    ),
+    Row("glu", _HALVED, special=1, why="the second gradient beside an infinity is inf - inf in one order of computing"),
     Row("gelu", UNARY, elementwise=True, special=None, why="torch's gelu(inf) is NaN in float32"),
     Row(
         "gelu",
@@ -94,6 +104,7 @@ ROWS = (
     _activation("leaky_relu", "negative", negative_slope=-0.5),
     _activation("leaky_relu", "0", negative_slope=0.0),
     _activation("elu", "alpha", alpha=1.5),
+    _activation("celu", "alpha", alpha=0.5),
     _activation("gelu", "tanh", approximate="tanh"),
     _activation("softplus", "beta", beta=2.0),
     _activation("softplus", "threshold", beta=3.0, threshold=2.0),
@@ -131,7 +142,7 @@ ROWS = (
         order=1,
         ties=None,
         special=None,
-        why=f"{_OUTSIDE}; torch's second gradients have 1e-12 added to their factors",
+        why=_SLIGHTLY_OFF,
     ),
     Row(
         "binary_cross_entropy",
@@ -142,7 +153,7 @@ ROWS = (
         order=1,
         ties=None,
         special=None,
-        why=f"{_OUTSIDE}; torch's second gradients have 1e-12 added to their factors",
+        why=_SLIGHTLY_OFF,
     ),
     Row("binary_cross_entropy_with_logits", _SIMPLE, (REAL, _PROBABILITY)),
     *rows(
