@@ -257,10 +257,42 @@ def test_item_assignment() -> None:
     assert x.tolist() == [[1.0, 7.0, 1.0], [2.0, 7.0, 0.0], [3.0, 7.0, 9.0]]
     x[x > 5.0] = -1.0
     assert x.tolist() == [[1.0, -1.0, 1.0], [2.0, -1.0, 0.0], [3.0, -1.0, -1.0]]
-    with pytest.raises(TypeError, match=r"x\[index\] = value: expected slices, integers or a mask of x's shape"):
-        x[[0, 1]] = 1.0
-    with pytest.raises(ValueError, match=r"x\[mask\] = value: expected a mask of shape \(3, 3\) and one value"):
-        x[tg.tensor([True, False, True])] = 1.0
+    x[tg.tensor([True, False, True])] = 1.0
+    assert x.tolist() == [[1.0, 1.0, 1.0], [2.0, -1.0, 0.0], [1.0, 1.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("key", "shape"),
+    [
+        (([0, 2],), ()),
+        (([0, 2],), (4,)),
+        (([0, 2], slice(None)), (2, 1)),
+        ((slice(1, None), [3, 0]), (2, 2)),
+        (([0, 1, 2], [3, 3, 0]), (3,)),
+        ((slice(None), None, [-1]), (1,)),
+        ((True, 1), (4,)),
+        ((False,), (1,)),
+        (([],), ()),
+    ],
+)
+def test_assignment_through_indices_is_torchs(key, shape, needs) -> None:
+    torch = needs("torch")
+    value = np.random.default_rng(0).normal(size=shape)
+    ours, theirs = tg.zeros(3, 4, dtype=tg.float64), torch.zeros(3, 4, dtype=torch.float64)
+    ours[key], theirs[key] = tg.tensor(value), torch.tensor(value)
+    assert ours.tolist() == theirs.tolist()
+
+
+def test_assignment_through_indices_keeps_the_last_of_several_and_the_dtype() -> None:
+    x = tg.arange(4)
+    x[[1, 3, 1]] = tg.tensor([7, 8, 9])
+    assert (x.tolist(), x.dtype) == ([0, 9, 2, 8], tg.int64)
+    with pytest.raises(TypeError, match="in place: float32 values do not fit into a Tensor of int64"):
+        x[[0]] = tg.tensor([1.0])
+    with pytest.raises(ValueError, match=r"in place: a value of shape \(3,\) does not fit into shape \(2,\)"):
+        x[[0, 1]] = tg.tensor([1, 2, 3])
+    with pytest.raises(IndexError, match="index 4 is out of range for dimension 0 of size 4"):
+        x[[4]] = 1
 
 
 def test_a_chain_of_values_overlaps_safely() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 
 from tinygrad_edu.backend import Backend, get_backend
 from tinygrad_edu.ops.agree import DEFAULT_FLOAT
-from tinygrad_edu.ops.shape import as_shape
+from tinygrad_edu.ops.op import check_tensor
+from tinygrad_edu.ops.shape import as_shape, check_sizes
 from tinygrad_edu.tensor import Tensor
 
 
@@ -16,12 +17,6 @@ def _wrap(array: np.ndarray, backend: Backend | None, requires_grad: bool) -> Te
     backend = backend or get_backend()
     out = Tensor(backend.from_numpy(array), backend)
     return out.requires_grad_() if requires_grad else out
-
-
-def _size(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    if any(n < 0 for n in shape):
-        raise ValueError(f"{name}: expected sizes >= 0, got {shape}")
-    return shape
 
 
 def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -60,31 +55,34 @@ def from_numpy(array: np.ndarray) -> Tensor:
 def full(size: Any, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of shape `size` with `fill_value` everywhere; its dtype is the number's (float: float32)."""
     dtype = dtype or (DEFAULT_FLOAT if isinstance(fill_value, float) else None)
-    return _wrap(np.full(_size("full", as_shape((size,))), fill_value, dtype), None, requires_grad)
+    return _wrap(np.full(check_sizes("full", as_shape((size,))), fill_value, dtype), None, requires_grad)
 
 
 def zeros(*size: Any, dtype: Any = DEFAULT_FLOAT, requires_grad: bool = False) -> Tensor:
     """A Tensor of zeros: `zeros(2, 3)` or `zeros((2, 3))`."""
-    return _wrap(np.zeros(_size("zeros", as_shape(size)), dtype), None, requires_grad)
+    return _wrap(np.zeros(check_sizes("zeros", as_shape(size)), dtype), None, requires_grad)
 
 
 def ones(*size: Any, dtype: Any = DEFAULT_FLOAT, requires_grad: bool = False) -> Tensor:
     """A Tensor of ones: `ones(2, 3)` or `ones((2, 3))`."""
-    return _wrap(np.ones(_size("ones", as_shape(size)), dtype), None, requires_grad)
+    return _wrap(np.ones(check_sizes("ones", as_shape(size)), dtype), None, requires_grad)
 
 
 def full_like(x: Tensor, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of x's shape, dtype and backend with `fill_value` everywhere."""
+    check_tensor("full_like", x)
     return _wrap(np.full(x.shape, fill_value, dtype or x.dtype), x.backend, requires_grad)
 
 
 def zeros_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of zeros of x's shape, dtype and backend."""
+    check_tensor("zeros_like", x)
     return full_like(x, 0, dtype=dtype, requires_grad=requires_grad)
 
 
 def ones_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of ones of x's shape, dtype and backend."""
+    check_tensor("ones_like", x)
     return full_like(x, 1, dtype=dtype, requires_grad=requires_grad)
 
 
@@ -111,7 +109,7 @@ def linspace(
 
 def eye(n: int, m: int | None = None, *, dtype: Any = DEFAULT_FLOAT, requires_grad: bool = False) -> Tensor:
     """The (n, m) matrix with ones on its diagonal (m defaults to n)."""
-    return _wrap(np.eye(*_size("eye", (n, n if m is None else m)), dtype=dtype), None, requires_grad)
+    return _wrap(np.eye(*check_sizes("eye", (n, n if m is None else m)), dtype=dtype), None, requires_grad)
 
 
 def from_dlpack(x: Any) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_edu.autograd import Value
 from tinygrad_edu.backend import Array, Backend, get_backend
 from tinygrad_edu.ops.agree import DEFAULT_FLOAT
-from tinygrad_edu.ops.shape import as_shape
+from tinygrad_edu.ops.shape import as_shape, check_sizes
 
 _NEXT = np.array([0, 1], np.uint64)
 
@@ -47,7 +47,7 @@ class Generator:
     def uniform(self, shape: tuple[int, ...], dtype: Any, backend: Backend) -> Array:
         """One draw: an array of `shape`, uniform in [0, 1). TypeError unless `dtype` is a float."""
         if np.dtype(dtype).kind != "f":
-            raise TypeError(f"random: expected dtype float32 or float64, got {np.dtype(dtype)}")
+            raise TypeError(f"rand: expected dtype float32 or float64, got {np.dtype(dtype)}")
         if self.backend is not backend:
             words = self.key if self.backend is None else self.backend.to_numpy(self.key)
             self.backend, self.key = backend, backend.from_numpy(words.copy())
@@ -83,7 +83,9 @@ def rand(
 ) -> Any:
     """Uniform in [0, 1): `rand(2, 3)` or `rand((2, 3))`."""
     backend = backend or get_backend()
-    out = Value.kind((generator or default_generator).uniform(as_shape(size), dtype, backend), backend)
+    out = Value.kind(
+        (generator or default_generator).uniform(check_sizes("rand", as_shape(size)), dtype, backend), backend
+    )
     return out.requires_grad_(requires_grad)
 
 

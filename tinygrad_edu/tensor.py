@@ -275,8 +275,8 @@ class Tensor(Value):
     __radd__, __rmul__ = ops.add, ops.mul
     __pow__, __matmul__, __neg__, __abs__, __mod__ = ops.pow, ops.matmul, ops.neg, ops.abs, ops.remainder
     __lt__, __le__, __gt__, __ge__, __eq__, __ne__ = ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne
-    __and__, __or__, __xor__ = ops.logical_and, ops.logical_or, fn.logical_xor
-    __getitem__, __setitem__ = ops.getitem, ops.setitem
+    __and__, __or__, __xor__ = ops.logical_and, ops.logical_or, ops.logical_xor
+    __getitem__, __setitem__ = ops.getitem, fn.setitem
 
     __rsub__, __rtruediv__, __rpow__, __rmod__ = (_reflected(op) for op in (ops.sub, ops.div, ops.pow, ops.remainder))
 
@@ -298,10 +298,10 @@ class Tensor(Value):
     clamp, clamp_min, clamp_max, masked_fill = ops.clamp, ops.clamp_min, ops.clamp_max, fn.masked_fill
     eq, ne, lt, le, gt, ge, isnan, isinf = ops.eq, ops.ne, ops.lt, ops.le, ops.gt, ops.ge, fn.isnan, fn.isinf
     isfinite, isclose, allclose, logical_not = fn.isfinite, fn.isclose, fn.allclose, ops.logical_not
-    logical_and, logical_or, logical_xor = ops.logical_and, ops.logical_or, fn.logical_xor
+    logical_and, logical_or, logical_xor = ops.logical_and, ops.logical_or, ops.logical_xor
     sum, mean, var, std, prod, norm, any, all = (
         ops.sum, ops.mean, ops.var, ops.std, ops.prod, ops.norm, fn.any, fn.all)
-    max, min, amax, amin, argmax, argmin = ops.max, ops.min, ops.amax, ops.amin, ops.argmax, ops.argmin
+    max, min, amax, amin, argmax, argmin = fn.max, fn.min, ops.amax, ops.amin, ops.argmax, ops.argmin
     cumsum, cumprod, diff, logsumexp = ops.cumsum, fn.cumprod, fn.diff, ops.logsumexp
     softmax, log_softmax, matmul, mm, mv = ops.softmax, ops.log_softmax, ops.matmul, fn.mm, fn.mv
     bmm, dot, outer, addmm, clone = fn.bmm, fn.dot, fn.outer, fn.addmm, ops.clone

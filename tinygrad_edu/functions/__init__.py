@@ -2,9 +2,10 @@
 
 # fmt: off
 # ruff: noqa: F401, I001
-from tinygrad_edu.functions.elementwise import allclose, isclose, isfinite, isinf, isnan, logical_xor
+from tinygrad_edu.functions.assign import setitem
+from tinygrad_edu.functions.elementwise import allclose, isclose, isfinite, isinf, isnan
 from tinygrad_edu.functions.products import addmm, bmm, dot, einsum, mm, mv, outer, tensordot
-from tinygrad_edu.functions.reduce import all, any, cumprod, diff
+from tinygrad_edu.functions.reduce import all, any, cumprod, diff, max, min
 from tinygrad_edu.functions.select import (
     argsort, diag, diagonal, gather, index_select, masked_fill, masked_select, scatter_add, sort, take_along_dim, topk,
     trace, tril, triu,

@@ -8,33 +8,33 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.functions.reduce import all
-from tinygrad_edu.ops.agree import cast, check_same_dtype
+from tinygrad_edu.ops.agree import broadcast_shapes, cast, check_same_dtype
 from tinygrad_edu.ops.elementwise import eq, le, logical_or, lt, ne, where
-
-
-def logical_xor(a: Any, b: Any) -> Any:
-    """True where one of a and b is 0 or False, and the other is not."""
-    return ne(cast(a, dtype=np.bool_), cast(b, dtype=np.bool_))
+from tinygrad_edu.ops.op import check_tensor
 
 
 def isnan(x: Any) -> Any:
     """True where x is NaN."""
+    check_tensor("isnan", x)
     return ne(x, x)
 
 
 def isfinite(x: Any) -> Any:
     """True where x is neither NaN nor infinite."""
+    check_tensor("isfinite", x)
     return lt(-math.inf, x) * lt(x, math.inf)
 
 
 def isinf(x: Any) -> Any:
     """True where x is inf or -inf."""
+    check_tensor("isinf", x)
     return logical_or(eq(x, math.inf), eq(x, -math.inf))
 
 
 def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     """True where |a - b| <= atol + rtol |b|, or a == b; `equal_nan`: also where both are NaN. No promotion."""
     check_same_dtype("isclose", a, b)
+    broadcast_shapes("isclose", a.shape, b.shape)
     a, b = [x if x.data.dtype.kind == "f" else cast(x, dtype=np.float64) for x in (a, b)]
     gap, size = [where(x < 0, -x, x) for x in (a - b, b)]
     close = logical_or(eq(a, b), isfinite(gap) * le(gap, size * rtol + atol))

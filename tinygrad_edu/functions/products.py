@@ -59,6 +59,8 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1
 
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     """a times b, summed over dimensions: the last `dims` of a with the first of b, or two lists of them."""
+    if isinstance(dims, int) and not 0 <= dims <= min(a.ndim, b.ndim):
+        raise ValueError(f"tensordot: expected dims from 0 to {min(a.ndim, b.ndim)} for these shapes, got {dims}")
     da, db = (range(a.ndim - dims, a.ndim), range(dims)) if isinstance(dims, int) else dims
     da, db = canonical_dims("tensordot", list(da), a.ndim), canonical_dims("tensordot", list(db), b.ndim)
     if [a.shape[i] for i in da] != [b.shape[i] for i in db]:
@@ -80,6 +82,8 @@ def einsum(equation: str, *operands: Any) -> Any:
     """
     left, arrow, out = equation.replace(" ", "").partition("->")
     terms = left.split(",")
+    if not {*(left + out).replace("...", "").replace(",", "")} <= {*string.ascii_letters}:
+        raise ValueError(f"einsum: expected letters, commas, '...' and '->', got {equation!r}")
     if len(terms) != len(operands):
         raise ValueError(f"einsum: {equation!r} names {len(terms)} operands, got {len(operands)}")
     check_product("einsum", *operands)

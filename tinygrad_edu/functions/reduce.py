@@ -1,4 +1,4 @@
-"""Whether any, whether all; products and differences along a dimension."""
+"""Whether any, whether all; the largest with its place; products and differences along a dimension."""
 
 from __future__ import annotations
 
@@ -6,22 +6,27 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.autograd import Value
+from tinygrad_edu.functions.select import ValuesAndIndices, gather
+from tinygrad_edu.functions.shape import squeeze
 from tinygrad_edu.ops.agree import cast
-from tinygrad_edu.ops.elementwise import eq, ne
+from tinygrad_edu.ops.elementwise import eq, maximum, minimum, ne
 from tinygrad_edu.ops.op import check_tensor
-from tinygrad_edu.ops.reduce import Dims, sum, wide
+from tinygrad_edu.ops.reduce import Dims, _argmax, _argmin, amax, amin, position, reduced_dims, sum, wide
 from tinygrad_edu.ops.shape import canonical_dim, cat, part
 
 
 def any(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     """Whether there is an element other than 0 over `dim` (all dimensions by default); False of nothing."""
-    found = sum(ne(x, 0), dim, keepdim) > 0
+    check_tensor("any", x)
+    found = sum(ne(x, 0), reduced_dims("any", dim, x.ndim), keepdim) > 0
     return cast(found, dtype=np.uint8) if x.data.dtype == np.uint8 else found  # torch: bool but for uint8
 
 
 def all(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     """Whether there is no 0 over `dim` (all dimensions by default); True of nothing."""
-    found = eq(sum(eq(x, 0), dim, keepdim), 0)
+    check_tensor("all", x)
+    found = eq(sum(eq(x, 0), reduced_dims("all", dim, x.ndim), keepdim), 0)
     return cast(found, dtype=np.uint8) if x.data.dtype == np.uint8 else found
 
 
@@ -42,8 +47,33 @@ def diff(x: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = N
     """The differences of neighbours along `dim`, taken n times, `prepend` and `append` joined to x before."""
     check_tensor("diff", x)
     dim = canonical_dim("diff", dim, x.ndim)
+    if n < 0:
+        raise ValueError(f"diff: expected n >= 0, got {n}")
     x = cat([t for t in (prepend, x, append) if t is not None], dim)
     for _ in range(n if x.shape[dim] > n else x.shape[dim]):
         left, right = part(x, dim, 0, x.shape[dim] - 1), part(x, dim, 1, x.shape[dim])
         x = right - left if x.data.dtype.kind != "b" else ne(right, left)
     return x
+
+
+def _choice(name: str, which: str, of_all: Any, op: Any, of_two: Any) -> Any:
+    def function(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+        if isinstance(dim, Value):
+            return of_two(x, dim)
+        if dim is None:
+            return of_all(x)
+        indices = position(name, op, x, dim, keepdim=True)
+        values = gather(x, dim, indices)
+        if not keepdim and x.ndim:
+            values, indices = squeeze(values, dim), squeeze(indices, dim)
+        return ValuesAndIndices(values, indices)
+
+    function.__name__ = name
+    function.__doc__ = f"""The {which} element; with `dim`, (values, indices) along it, the first of equal ones.
+
+    With a Tensor as second argument, `{of_two.__name__}` of the two."""
+    return function
+
+
+max = _choice("max", "largest", amax, _argmax, maximum)
+min = _choice("min", "smallest", amin, _argmin, minimum)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,14 @@ from tinygrad_edu.ops.agree import broadcast_shapes, cast, check_same_dtype
 from tinygrad_edu.ops.elementwise import add, check_mask, where
 from tinygrad_edu.ops.index import check_index, getitem, put_add, take
 from tinygrad_edu.ops.op import check_same_backend, check_tensor, unrecorded_op
-from tinygrad_edu.ops.reduce import ValuesAndIndices
 from tinygrad_edu.ops.shape import canonical_dim, expand, flip, part, permute, reshape
+
+
+class ValuesAndIndices(NamedTuple):
+    """What `sort(x)` and `max(x, dim)` give: the values, and where they were found (int64)."""
+
+    values: Any
+    indices: Any
 
 
 def _grids(name: str, x: Any, dim: int, index: Any) -> list[Any]:
@@ -72,6 +78,8 @@ def index_select(x: Any, dim: int, index: Any) -> Any:
 
 def take_along_dim(x: Any, indices: Any, dim: int | None = None) -> Any:
     """`gather` with x and `indices` broadcast but for `dim`; without `dim`, x[indices] of the flattened two."""
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"take_along_dim: expected integers as indices, got {indices.dtype}")
     if dim is None:
         return gather(reshape(x, -1), 0, reshape(indices, -1))
     dim = canonical_dim("take_along_dim", dim, x.ndim)
@@ -90,6 +98,9 @@ def masked_fill(x: Any, mask: Any, value: Any) -> Any:
         raise ValueError(f"masked_fill: expected a number or a 0-d Tensor as value, got shape {value.data.shape}")
     if isinstance(value, float) and x.data.dtype.kind != "f":
         raise TypeError(f"masked_fill: {value} does not fit into a Tensor of {x.data.dtype}")
+    broadcast_shapes("masked_fill", mask.shape, x.shape)
+    if x.data.dtype.kind == "b":
+        value = bool(value)
     return where(mask, cast(value, dtype=x.data.dtype) if isinstance(value, Value) else value, x)
 
 
@@ -107,10 +118,14 @@ def _argsort(x, *, dim):
 
 def argsort(x: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     """The indices (int64) that sort x along `dim`, equal elements in their order, NaN counting as largest."""
-    check_tensor("argsort", x)
+    return _order("argsort", x, dim, descending)
+
+
+def _order(name: str, x: Any, dim: int, descending: bool) -> Any:
+    check_tensor(name, x)
     if x.ndim == 0:
-        return reshape(argsort(reshape(x, 1), dim), ())
-    dim = canonical_dim("argsort", dim, x.ndim)
+        return reshape(_order(name, reshape(x, 1), dim, descending), ())
+    dim = canonical_dim(name, dim, x.ndim)
     if not descending:
         return _argsort(x, dim=dim)
     return x.shape[dim] - 1 - flip(_argsort(flip(x, dim), dim=dim), dim)  # turned twice, equal ones keep their order
@@ -118,7 +133,7 @@ def argsort(x: Any, dim: int = -1, descending: bool = False, stable: bool = Fals
 
 def sort(x: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     """(values, indices): x sorted along `dim`, equal elements in their order, NaN counting as largest."""
-    indices = argsort(x, dim, descending)
+    indices = _order("sort", x, dim, descending)
     return ValuesAndIndices(gather(x, dim, indices), indices)
 
 
@@ -130,7 +145,7 @@ def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = Tru
     dim = canonical_dim("topk", dim, x.ndim)
     if not 0 <= k <= x.shape[dim]:
         raise ValueError(f"topk: expected k from 0 to {x.shape[dim]}, the size of dimension {dim}, got {k}")
-    indices = part(argsort(x, dim, descending=largest), dim, 0, k)
+    indices = part(_order("topk", x, dim, largest), dim, 0, k)
     return ValuesAndIndices(gather(x, dim, indices), indices)
 
 

@@ -22,7 +22,8 @@ from tinygrad_edu.ops.shape import (
 
 def ravel(x: Any) -> Any:
     """x in one dimension."""
-    return reshape(x, -1) if 0 not in x.data.shape else reshape(x, 0)
+    check_tensor("ravel", x)
+    return reshape(x, math.prod(x.data.shape))
 
 
 def unflatten(x: Any, dim: int, sizes: Sequence[int]) -> Any:
@@ -87,8 +88,8 @@ def tile(x: Any, *dims: Any) -> Any:
     """x repeated so many times along each dimension; with fewer numbers, along the last dimensions."""
     check_tensor("tile", x)
     times = as_shape(dims)
-    if any(n < 0 for n in times):
-        raise ValueError(f"tile: expected repeats >= 0, got {times}")
+    if not all(isinstance(n, int) and n >= 0 for n in times):
+        raise ValueError(f"tile: expected ints >= 0, got {times}")
     times = (1,) * (x.ndim - len(times)) + times
     shape = (1,) * (len(times) - x.ndim) + x.data.shape
     apart = [k for n in shape for k in (1, n)]  # a, b -> 1, a, 1, b, where each 1 is repeated
@@ -98,8 +99,8 @@ def tile(x: Any, *dims: Any) -> Any:
 
 def repeat(x: Any, *repeats: Any) -> Any:
     """x repeated so many times along each dimension; there must be as many numbers as dimensions, or more."""
-    if len(as_shape(repeats)) < x.ndim:
-        raise ValueError(f"repeat: expected a number for each of the {x.ndim} dimensions, got {as_shape(repeats)}")
+    if len(times := as_shape(repeats)) < x.ndim or min(times, default=0) < 0:
+        raise ValueError(f"repeat: expected a number >= 0 for each of the {x.ndim} dimensions, got {times}")
     return tile(x, *repeats)
 
 

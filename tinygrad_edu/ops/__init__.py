@@ -6,17 +6,15 @@ from tinygrad_edu.ops.op import FUSED
 from tinygrad_edu.ops.agree import broadcast_shapes, cast, clone, promote_types, result_type
 from tinygrad_edu.ops.elementwise import (
     add, atan2, clamp, clamp_max, clamp_min, div, eq, ge, gt, le, lerp, logaddexp, logical_and, logical_not, logical_or,
-    lt, maximum, minimum, mul, ne, neg, pow, remainder, sub, where,
+    logical_xor, lt, maximum, minimum, mul, ne, neg, pow, remainder, sub, where,
 )
 from tinygrad_edu.ops.unary import (
     abs, acos, asin, atan, ceil, cos, cosh, erf, exp, exp2, expm1, floor, log, log10, log1p, log2, reciprocal, relu,
     round, rsqrt, sigmoid, sign, sin, sinh, sqrt, square, tan, tanh, trunc,
 )
 from tinygrad_edu.ops.shape import cat, expand, flip, permute, reshape, transpose, unsqueeze
-from tinygrad_edu.ops.index import getitem, setitem
-from tinygrad_edu.ops.reduce import (
-    amax, amin, argmax, argmin, cumsum, max, mean, min, norm, prod, std, sum, var,
-)
+from tinygrad_edu.ops.index import getitem
+from tinygrad_edu.ops.reduce import amax, amin, argmax, argmin, cumsum, mean, norm, prod, std, sum, var
 from tinygrad_edu.ops.linalg import linear, matmul
 from tinygrad_edu.ops.softmax import log_softmax, logsumexp, softmax
 

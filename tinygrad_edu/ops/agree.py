@@ -145,6 +145,8 @@ def align(name: str, operands: tuple[Any, ...], kinds: str, backend: Backend | N
             return a, constant(b, a.data.dtype, a.backend)
         if isinstance(b, Value) and type(a) in (float, int) and b.data.dtype.kind == "f":
             return constant(a, b.data.dtype, b.backend), b
+    if len(operands) == 1:
+        check_tensor(name, operands[0])  # not a number, as in torch
     operands = tuple([as_operand(name, x) for x in operands])
     if kinds == NUMBERS:
         refuse_bool(name, *operands)

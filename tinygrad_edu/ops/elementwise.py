@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from tinygrad_edu.autograd import Value
 from tinygrad_edu.backend import Array, Backend
 from tinygrad_edu.ops.agree import (
@@ -20,7 +18,6 @@ from tinygrad_edu.ops.agree import (
     align,
     binary,
     broadcast_shapes,
-    cast,
     check_float,
     check_same_dtype,
     constant,
@@ -28,7 +25,7 @@ from tinygrad_edu.ops.agree import (
     numeric,
     refuse_bool,
 )
-from tinygrad_edu.ops.op import op
+from tinygrad_edu.ops.op import check_tensor, op
 
 
 def _logaddexp(lib: Backend, a: Array, b: Array) -> Array:
@@ -38,6 +35,8 @@ def _logaddexp(lib: Backend, a: Array, b: Array) -> Array:
 
 
 def _remainder(lib: Backend, a: Array, b: Array) -> Array:
+    if a.dtype.kind == "b":
+        raise TypeError("remainder: not defined for bools; convert one of them, x.long() or x.float()")
     if a.dtype.kind != "f" and lib.nonzero(lib.reshape(lib.equal(b, 0), (-1,)))[0].shape[0]:
         raise ZeroDivisionError("remainder: integers have no remainder by 0")
     return lib.remainder(a, b)
@@ -61,7 +60,7 @@ mul = binary("mul", "a * b, elementwise.", "mul", (lambda g, b: g * b, lambda g,
 div = binary("div", "a / b, elementwise, a float also for integers.",
              "div", (lambda g, b: g / b, lambda g, b, out: -g * out / b), FLOATS)
 remainder = binary("remainder", "a - b floor(a / b), elementwise, exactly. ZeroDivisionError for integers by 0.",
-                   _remainder, (lambda g: g, lambda g, a, b, out: -g * _quotient(a, b, out)), NUMBERS)
+                   _remainder, (lambda g: g, lambda g, a, b, out: -g * _quotient(a, b, out)))
 atan2 = binary("atan2", "The angle of the point (b, a) in radians, from -pi to pi, elementwise.",
                "atan2", (lambda g, a, b: g * _polar(b, a, b), lambda g, a, b: -g * _polar(a, a, b)), FLOATS)
 logaddexp = binary("logaddexp", "log(exp(a) + exp(b)), elementwise, without overflow.", _logaddexp,
@@ -73,16 +72,28 @@ maximum = binary("maximum", "The larger of a and b, elementwise; NaN if either i
                   lambda g, a, b: where(b < a, 0.0, where(a == b, g / 2.0, g))))
 minimum = binary("minimum", "The smaller of a and b, elementwise; NaN if either is NaN.", _minimum, maximum.vjp[::-1])
 clamp_min = binary("clamp_min", "a, or b where a is smaller.", "maximum",
-                   (lambda g, a, b: where(a >= b, g, 0.0), lambda g, a, b: where(a < b, g, 0.0)), NUMBERS)
+                   (lambda g, a, b: where(a >= b, g, 0.0), lambda g, a, b: where(a < b, g, 0.0)))
 clamp_max = binary("clamp_max", "a, or b where a is larger.", _minimum,
-                   (lambda g, a, b: where(a <= b, g, 0.0), lambda g, a, b: where(a > b, g, 0.0)), NUMBERS)
+                   (lambda g, a, b: where(a <= b, g, 0.0), lambda g, a, b: where(a > b, g, 0.0)))
 
 # Comparisons have no gradient. `a <= b` is not `not b < a`, which NaN would make true.
 lt = binary("lt", "a < b, elementwise.", "less", None)
 eq = binary("eq", "a == b, elementwise.", "equal", None)
 le = binary("le", "a <= b, elementwise.", lambda lib, a, b: lib.maximum(lib.less(a, b), lib.equal(a, b)), None)
 ne = binary("ne", "a != b, elementwise.", lambda lib, a, b: lib.equal(lib.equal(a, b), False), None)
+
+# Of numbers, all but 0 count as true.
+logical_and = binary("logical_and", "Whether a and b are true, elementwise.",
+                     lambda lib, a, b: lib.mul(_truth(lib, a), _truth(lib, b)), None)
+logical_or = binary("logical_or", "Whether a or b is true, elementwise.",
+                    lambda lib, a, b: lib.maximum(_truth(lib, a), _truth(lib, b)), None)
+logical_xor = binary("logical_xor", "Whether one of a and b is true, and the other is not, elementwise.",
+                     lambda lib, a, b: lib.equal(lib.equal(_truth(lib, a), _truth(lib, b)), False), None)
 # fmt: on
+
+
+def _truth(lib: Backend, x: Array) -> Array:
+    return x if x.dtype.kind == "b" else lib.equal(lib.equal(x, 0), False)
 
 
 def _polar(leg: Any, a: Any, b: Any) -> Any:
@@ -102,17 +113,8 @@ def ge(a: Any, b: Any) -> Any:
 
 def logical_not(a: Any) -> Any:
     """True where a is 0 or False."""
+    check_tensor("logical_not", a)
     return eq(a, 0 if a.data.dtype.kind != "b" else False)
-
-
-def logical_and(a: Any, b: Any) -> Any:
-    """True where neither a nor b is 0 or False."""
-    return mul(cast(a, dtype=np.bool_), cast(b, dtype=np.bool_))
-
-
-def logical_or(a: Any, b: Any) -> Any:
-    """True where a or b is not 0 or False."""
-    return maximum(cast(a, dtype=np.bool_), cast(b, dtype=np.bool_))
 
 
 @numeric
@@ -178,7 +180,7 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
         if max is None and min is None:
             raise ValueError("clamp: expected min or max, got neither")
         return clamp_min(x, min) if max is None else clamp_max(x, max)
-    return _clamp(*align("clamp", (x, min, max), NUMBERS))
+    return _clamp(*align("clamp", (x, min, max), ALL))
 
 
 @op

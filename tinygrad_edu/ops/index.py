@@ -7,7 +7,6 @@ Where the integer Tensors stand side by side the result's new dimensions take th
 
 from __future__ import annotations
 
-import math
 import operator
 from typing import Any
 
@@ -64,7 +63,7 @@ def _index_tensor(x: Any, k: Any) -> Value:
     return k if k.data.dtype.kind == "b" else k.to(np.int64)
 
 
-def _parts(x: Any, key: Any) -> list[Any]:
+def parts_of(x: Any, key: Any) -> list[Any]:
     """`key` with one part for every dimension of x: int, slice or (integer Tensor, mask's size or None); and Nones."""
     parts: list[Any] = []
     for k in key if isinstance(key, tuple) else (key,):
@@ -98,7 +97,7 @@ def _parts(x: Any, key: Any) -> list[Any]:
     return parts[:at] + [_ALL] * missing + parts[at + 1 :]
 
 
-def _slices(x: Any, parts: list[Any]) -> tuple[tuple[slice, ...], tuple[int, ...], list[tuple[int, Any]]]:
+def slices_of(x: Any, parts: list[Any]) -> tuple[tuple[slice, ...], tuple[int, ...], list[tuple[int, Any]]]:
     """The slice of every dimension of x, the shape after it, and (dimension, integer Tensor) for the second step."""
     slices: list[slice] = []
     shape: list[int] = []
@@ -134,7 +133,7 @@ def _slices(x: Any, parts: list[Any]) -> tuple[tuple[slice, ...], tuple[int, ...
 
 def getitem(x: Any, key: Any) -> Any:
     """x[key]. IndexError and TypeError name the dimension and what was wrong with the key."""
-    slices, shape, advanced = _slices(x, _parts(x, key))
+    slices, shape, advanced = slices_of(x, parts_of(x, key))
     if any(s != slice(0, n, 1) for s, n in zip(slices, x.data.shape, strict=True)):
         x = _slice(x, key=slices)
     if shape != x.data.shape or not advanced:
@@ -151,28 +150,3 @@ def getitem(x: Any, key: Any) -> Any:
         return out
     n = len(new)  # (new..., rest...) -> (first `lead` of rest, new..., the others)
     return permute(out, *range(n, n + lead), *range(n), *range(n + lead, out.ndim))
-
-
-def setitem(x: Any, key: Any, value: Any) -> None:
-    """x[key] = value, in place. Where integer Tensors name an element twice, the later value stays."""
-    lib, shape = x.backend, x.data.shape
-    slices, kept, advanced = _slices(x, _parts(x, key))
-    if not advanced:
-        x.change(lib.reshape(lib.slice(x.data, slices), kept), value)
-        return
-    n = math.prod(shape)
-    counted = Value.kind(lib.from_numpy(np.arange(n)), lib)
-    places = reshape(counted, shape)[key].data
-    value = x.fitting(places.shape, value)
-    value = lib.from_numpy(np.asarray(value)) if isinstance(value, (bool, int, float)) else value
-    values = lib.reshape(lib.expand(lib.cast(value, x.data.dtype), places.shape), (-1,))
-    at = lib.reshape(places, (-1,))
-    order = lib.argsort(at, 0)  # the same places side by side, in their order
-    found = lib.take(at, (order,))
-    after = lib.concat([lib.slice(found, (slice(1, None, 1),)), lib.from_numpy(np.array([n]))], 0)
-    (last,) = lib.nonzero(lib.less(found, after)) if at.shape[0] else (at,)
-    keep, at = lib.take(order, (last,)), lib.take(found, (last,))
-    # From the old elements and behind them the new ones: an old one from its own place, a new one from n + keep.
-    source = lib.add(counted.data, lib.put_add(lib.sub(lib.add(keep, n), at), (at,), (n,)))
-    pool = lib.concat([lib.reshape(x.data, (n,)), values], 0)
-    x.change(x.data, Value.kind(lib.reshape(lib.take(pool, (source,)), shape), lib))

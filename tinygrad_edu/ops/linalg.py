@@ -40,7 +40,7 @@ def matmul(a: Any, b: Any) -> Any:
             f"the left is {sa[-1]}, dimension {max(-2, -len(sb))} of the right is {sb[max(-2, -len(sb))]}"
         )
     if len(sa) == 1 and len(sb) == 1:
-        return (a * b).sum()
+        return (a * b).sum().to(a.dtype)  # a sum of integers would be int64
     if len(sa) == 1:
         return reshape(out := matmul(unsqueeze(a, 0), b), (*out.shape[:-2], *out.shape[-1:]))
     if len(sb) == 1:

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.autograd import Value
 from tinygrad_edu.backend import Array, Backend
 from tinygrad_edu.ops.agree import cast, check_float, refuse_bool
-from tinygrad_edu.ops.elementwise import eq, logical_and, logical_or, maximum, minimum, ne, where
+from tinygrad_edu.ops.elementwise import eq, logical_and, logical_or, ne, where
 from tinygrad_edu.ops.op import check_tensor, op, unrecorded_op
 from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, cat, flip, part, reshape
 from tinygrad_edu.ops.unary import abs, sign
 
 Dims = int | Sequence[int] | None
-
-
-class ValuesAndIndices(NamedTuple):
-    """What `max(x, dim)` and `sort(x)` give: the values, and where they were found (int64)."""
-
-    values: Any
-    indices: Any
 
 
 def kept(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:
@@ -179,52 +171,37 @@ amax = _extreme("amax", "largest", lambda b, x, dims, keep: b.max(x, dims, keep)
 amin = _extreme("amin", "smallest", lambda b, x, dims, keep: _mirrored(b, b.max(_mirrored(b, x), dims, keep)))
 
 
-def _position(name: str, which: str, prepare: Any) -> Any:
-    @unrecorded_op
-    def found(x, *, dim, keepdim):
-        return x.backend.argmax(prepare(x.backend, x.data), dim, keepdim)
-
-    def function(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-        refuse_bool(name, x)
-        check_tensor(name, x)
-        if dim is None or x.ndim == 0:
-            _check_not_empty(name, x, canonical_dims(name, dim, x.ndim))
-            out = found(reshape(x, -1), dim=0, keepdim=False)
-            return out.reshape((1,) * x.ndim) if keepdim else out
-        dim = canonical_dim(name, dim, x.ndim)
-        _check_not_empty(name, x, (dim,))
-        return found(x, dim=dim, keepdim=keepdim)
-
-    function.__name__ = name
-    function.__doc__ = f"The index (int64) of the {which} element, the first of equal ones, along `dim` or of all."
-    return function
+@unrecorded_op
+def _argmax(x, *, dim, keepdim):
+    return x.backend.argmax(x.data, dim, keepdim)
 
 
-argmax = _position("argmax", "largest", lambda b, x: x)
-argmin = _position("argmin", "smallest", _mirrored)
+@unrecorded_op
+def _argmin(x, *, dim, keepdim):
+    return x.backend.argmax(_mirrored(x.backend, x.data), dim, keepdim)
 
 
-def _choice(name: str, which: str, of_all: Any, position: Any, of_two: Any) -> Any:
-    def function(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-        if isinstance(dim, Value):
-            return of_two(x, dim)
-        if dim is None:
-            return of_all(x)
-        indices = position(x if x.data.dtype.kind != "b" else cast(x, dtype=np.uint8), dim, keepdim=True)
-        values = x.gather(dim, indices)
-        if not keepdim and x.ndim:
-            values, indices = values.squeeze(dim), indices.squeeze(dim)
-        return ValuesAndIndices(values, indices)
-
-    function.__name__ = name
-    function.__doc__ = f"""The {which} element; with `dim`, (values, indices) along it, the first of equal ones.
-
-    With a Tensor as second argument, `{of_two.__name__}` of the two."""
-    return function
+def position(name: str, op: Any, x: Any, dim: int | None, keepdim: bool) -> Any:
+    check_tensor(name, x)
+    if dim is None or x.ndim == 0:
+        _check_not_empty(name, x, canonical_dims(name, dim, x.ndim))
+        out = op(reshape(x, -1), dim=0, keepdim=False)
+        return out.reshape((1,) * x.ndim) if keepdim else out
+    dim = canonical_dim(name, dim, x.ndim)
+    _check_not_empty(name, x, (dim,))
+    return op(x, dim=dim, keepdim=keepdim)
 
 
-max = _choice("max", "largest", amax, argmax, maximum)
-min = _choice("min", "smallest", amin, argmin, minimum)
+def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The index (int64) of the largest element, the first of equal ones, along `dim` or of all. TypeError for bool."""
+    refuse_bool("argmax", x)
+    return position("argmax", _argmax, x, dim, keepdim)
+
+
+def argmin(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The index (int64) of the smallest element, the first of equal ones, along `dim` or of all. TypeError for bool."""
+    refuse_bool("argmin", x)
+    return position("argmin", _argmin, x, dim, keepdim)
 
 
 # Lengths. Where one is 0 so is its gradient, as in torch.
@@ -261,6 +238,7 @@ def norm(x: Any, p: float | str | None = "fro", dim: Dims = None, keepdim: bool 
     if not isinstance(p, (int, float)):
         raise ValueError(f"norm: expected p to be a number or 'fro', got {p!r}")
     if math.isinf(p):
+        _check_not_empty("norm", x, dims)
         return (amax if p > 0 else amin)(abs(x), dims, keepdim)
     return sum(abs(x), dims, keepdim) if p == 1 else _norm(x, p=float(p), dims=dims, keepdim=keepdim)
 

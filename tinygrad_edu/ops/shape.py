@@ -48,6 +48,13 @@ def as_shape(sizes: tuple[Any, ...]) -> Shape:
     return tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer)) else sizes
 
 
+def check_sizes(name: str, shape: Shape) -> Shape:
+    """`shape`. ValueError if a size is negative."""
+    if any(n < 0 for n in shape):
+        raise ValueError(f"{name}: expected sizes >= 0, got {shape}")
+    return shape
+
+
 @view_op
 def _reshape(x, *, shape):
     return x.backend.reshape(x.data, shape)

@@ -10,8 +10,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from tinygrad_edu.backend import Array, Backend
-from tinygrad_edu.ops.agree import NUMBERS, numeric, unary
+from tinygrad_edu.ops.agree import ALL, NUMBERS, numeric, unary
 from tinygrad_edu.ops.elementwise import where
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
@@ -31,7 +33,8 @@ sqrt = unary("sqrt", "The square root, elementwise: NaN below 0.", "sqrt", lambd
 rsqrt = unary("rsqrt", "1 / sqrt(x), elementwise.",
               lambda b, x: b.div(1.0, b.sqrt(x)), lambda g, out: g * -0.5 * (out * out * out))
 reciprocal = unary("reciprocal", "1 / x, elementwise.", lambda b, x: b.div(1.0, x), lambda g, out: -g * (out * out))
-square = unary("square", "x * x, elementwise.", lambda b, x: b.mul(x, x), lambda g, x: g * (x * 2.0), NUMBERS)
+square = unary("square", "x * x, elementwise; int64 for bools.", lambda b, x: b.mul(y := _no_bool(b, x), y),
+               lambda g, x: g * (x * 2.0), ALL)
 sin = unary("sin", "The sine of x in radians, elementwise.", "sin", lambda g, x: g * cos(x))
 cos: Any = unary("cos", "The cosine of x in radians, elementwise.", "cos", lambda g, x: g * -sin(x))
 tan = unary("tan", "The tangent of x in radians, elementwise.",
@@ -50,6 +53,10 @@ sigmoid = unary("sigmoid", "1 / (1 + exp(-x)), elementwise.",
 erf = unary("erf", "2/sqrt(pi) times the integral of exp(-t ** 2) from 0 to x, elementwise.",
             "erf", lambda g, x: g * exp(x * -x) * (2.0 / math.sqrt(math.pi)))
 # fmt: on
+
+
+def _no_bool(b: Backend, x: Array) -> Array:
+    return b.cast(x, np.dtype(np.int64)) if x.dtype.kind == "b" else x
 
 
 def _other_leg(b: Backend, x: Array) -> Array:
@@ -97,9 +104,9 @@ _round_op = _step("round", "The nearest integer, the even one of two.", _round)
 sign = unary(
     "sign",
     "1, 0 or -1, as x is above, at or below 0 (0 for NaN), elementwise.",
-    lambda b, x: b.sub(b.cast(b.less(0, x), x.dtype), b.cast(b.less(x, 0), x.dtype)),
+    lambda b, x: x if x.dtype.kind == "b" else b.sub(b.cast(b.less(0, x), x.dtype), b.cast(b.less(x, 0), x.dtype)),
     lambda g: g.new_zeros(g.shape),
-    NUMBERS,
+    ALL,
 )
 
 
