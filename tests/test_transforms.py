@@ -211,6 +211,13 @@ def test_nothing_is_recorded_where_nothing_wants_a_gradient() -> None:
         assert not value.requires_grad
         assert pull(v)[0].tolist() == [1.0, 2.0]  # the other factor is not the input, though it is the same Tensor
         assert not pull(v)[0].requires_grad
+        results = [*tg.jvp(lambda x: x * w, (x,), (v,)), tg.hvp(f, w, v), tg.hessian(f)(w), tg.jacobian(f)(w)]
+        expected = [[3.0, 8.0], [1.0, 2.0], [2.0, 2.0], [[2.0, 0.0], [0.0, 2.0]], [2.0, 4.0]]
+        assert [result.tolist() for result in results] == expected
+        assert not any(result.requires_grad for result in results)
+    _, pull = tg.vjp(lambda x: x * w, w)
+    with tg.no_grad():
+        assert not pull(v)[0].requires_grad
     assert (x.grad, w.grad, x.requires_grad) == (None, None, False)
 
 

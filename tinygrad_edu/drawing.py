@@ -78,6 +78,8 @@ def draw(output: Tensor, names: Mapping[str, Tensor] | None = None) -> str:
 
     `names` gives leaves and results a name, and shows the values and gradients of these results. TypeError if `output`
     is no Tensor; ValueError if it has no graph, or one of more than 500 boxes, or if a name is of no Tensor in it.
+
+        Path("graph.svg").write_text(tg.draw(loss, {"x": x, "w": w}))
     """
     if not isinstance(output, Tensor):
         raise TypeError(f"draw: expected a Tensor, got {type(output).__name__}")

@@ -28,6 +28,12 @@ def checkpoint(f: Callable[..., Any], *inputs: Any) -> Any:
     besides, such as updating running statistics, it does twice.
 
     Deviation from torch: there is no `use_reentrant`; this is what False gives there.
+
+    >>> import tinygrad_edu as tg
+    >>> x = tg.tensor([1.0, 2.0], requires_grad=True)
+    >>> tg.checkpoint(lambda x: (x * x).exp().log(), x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
     """
     if not is_grad_enabled():
         return f(*inputs)

@@ -29,6 +29,11 @@ def vjp(f: Function, *primals: Tensor) -> tuple[Any, Callable[[Any], tuple[Tenso
 
     The cotangent is shaped as the result is: a Tensor or a tuple of them. The function may be called more than once.
     ValueError or TypeError names what does not fit.
+
+    >>> import tinygrad_edu as tg
+    >>> value, pull = tg.vjp(lambda x: x * x, tg.tensor([1.0, 2.0]))
+    >>> pull(tg.tensor([1.0, 10.0]))
+    (tensor([ 2., 40.]),)
     """
     call = _Call("vjp", f, primals)
 
@@ -44,11 +49,15 @@ def jvp(f: Function, primals: Sequence[Tensor], tangents: Sequence[Tensor]) -> t
     """`f(*primals)`, and its derivative along `tangents`, nested as the result is.
 
     `primals` and `tangents` are tuples of Tensors of the same shapes. ValueError or TypeError names what does not fit.
+
+    >>> import tinygrad_edu as tg
+    >>> tg.jvp(lambda x: x * x, (tg.tensor(3.0),), (tg.tensor(0.5),))
+    (tensor(9.), tensor(3.))
     """
     call = _Call("jvp", f, primals)
     _check_alike("jvp", "tangent", call.entries, tangents)
     dummies = [ones_like(out, requires_grad=True) for out in call.outs]  # any values would do: J^T v is linear in v
-    pulled = call.gradients(call.outs, call.entries, dummies)
+    pulled = call.gradients(call.outs, call.entries, dummies, create_graph=True)
     return call.result, nest(call.result, iter(call.gradients(pulled, dummies, tangents)))
 
 
@@ -74,6 +83,11 @@ def jacobian(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
 
     `argnums` says with respect to which arguments; for a tuple there is a tuple of Jacobians. Where f gives a tuple,
     there is one such entry for each result. It takes one backward pass for each element of the result.
+
+    >>> import tinygrad_edu as tg
+    >>> tg.jacobian(lambda x: x * x)(tg.tensor([1.0, 2.0]))
+    tensor([[2., 0.],
+            [0., 4.]])
     """
 
     def jacobian_of_f(*args: Any) -> Any:
@@ -94,6 +108,11 @@ def hessian(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
     """A function with f's arguments that gives f's Hessian: the Jacobian of the Jacobian, and nested like it.
 
     For f to one number, and an argument of shape s: shape (*s, *s); for a tuple of `argnums` a tuple of tuples.
+
+    >>> import tinygrad_edu as tg
+    >>> tg.hessian(lambda x: x[0] * x[1])(tg.tensor([1.0, 2.0]))
+    tensor([[0., 1.],
+            [1., 0.]])
     """
     return jacobian(jacobian(f, argnums), argnums)
 
@@ -129,7 +148,7 @@ class _Call:
 
         Recorded if asked for, or if anything around this call may want to differentiate them.
         """
-        recorded = create_graph or self.linked or (is_grad_enabled() and any(g.tracked for g in cotangents))
+        recorded = create_graph or (is_grad_enabled() and (self.linked or any(g.tracked for g in cotangents)))
         used = [(out, g) for out, g in zip(outs, cotangents, strict=True) if out.tracked]
         if not used:
             return tuple([zeros_like(x) for x in inputs])
