@@ -7,14 +7,13 @@ it Tensors with dimensions count before 0-d Tensors, and those before Python num
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu.autograd import NO_SETTINGS, Node, Value, is_grad_enabled
-from tinygrad_edu.backend import Array, Backend, get_backend
+from tinygrad_edu.backend import Backend, get_backend
 from tinygrad_edu.ops.op import Op, check_same_backend, check_tensor, op
 
 DEFAULT_FLOAT = np.dtype(np.float32)
@@ -213,18 +212,18 @@ def floating(forward: Any) -> Any:
     return elementwise(forward, FLOATS)
 
 
-Formula = str | Callable[..., Array]  # the name of a primitive, or a function of the backend and the arrays
+def unary(name: str, doc: str, compute: Any, vjp: Any, kinds: str = FLOATS) -> Any:
+    """The op `name` on a Tensor of `kinds`, in a line: what it gives, how it is computed, its gradient rule.
 
-
-def unary(name: str, doc: str, compute: Formula, vjp: Any, kinds: str = FLOATS) -> Any:
-    """The op `name` on a Tensor of `kinds`, in a line: what it gives, how it is computed, its gradient rule."""
+    `compute` is the name of a primitive, or a function of the backend and the array.
+    """
     primitive = lambda x: getattr(x.backend, compute)(x.data)
     return _tabled(
         name, doc, primitive if isinstance(compute, str) else lambda x: compute(x.backend, x.data), vjp, kinds
     )
 
 
-def binary(name: str, doc: str, compute: Formula, vjp: Any, kinds: str = ALL) -> Any:
+def binary(name: str, doc: str, compute: Any, vjp: Any, kinds: str = ALL) -> Any:
     """The op `name` on two operands of `kinds`, in a line, see `unary`; without rules it gives bools."""
     primitive = lambda a, b: getattr(a.backend, compute)(a.data, b.data)
     formula = lambda a, b: compute(a.backend, a.data, b.data)

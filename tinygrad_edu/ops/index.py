@@ -67,9 +67,9 @@ def parts_of(x: Any, key: Any) -> list[Any]:
     """`key` with one part for every dimension of x: int, slice or (integer Tensor, mask's size or None); and Nones."""
     parts: list[Any] = []
     for k in key if isinstance(key, tuple) else (key,):
-        if isinstance(k, Value) and k.data.dtype.kind == "b" and not k.data.shape:
+        if getattr(k, "shape", None) == () and k.dtype.kind == "b":
             k = k.item()
-        if isinstance(k, (bool, np.bool_)):
+        if isinstance(k, bool):
             parts.append(bool(k))  # a mask of no dimensions: a new one, of size 1 or 0
             continue
         if k is None or k is Ellipsis or isinstance(k, slice):

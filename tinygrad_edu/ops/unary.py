@@ -45,8 +45,8 @@ acos = unary("acos", "The angle in radians, 0 to pi, whose cosine is x, elementw
              lambda b, x: b.atan2(_other_leg(b, x), x), lambda g, x: -g * rsqrt(1.0 - x * x))
 atan = unary("atan", "The angle in radians, -pi/2 to pi/2, whose tangent is x, elementwise.",
              lambda b, x: b.atan2(x, 1.0), lambda g, x: g / (x * x + 1.0))
-sinh = unary("sinh", "The hyperbolic sine, elementwise.", lambda b, x: _sinh(b, x), lambda g, x: g * cosh(x))
-cosh = unary("cosh", "The hyperbolic cosine, elementwise.", lambda b, x: _cosh(b, x), lambda g, x: g * sinh(x))
+sinh: Any = unary("sinh", "The hyperbolic sine, elementwise.", lambda b, x: _sinh(b, x), lambda g, x: g * cosh(x))
+cosh: Any = unary("cosh", "The hyperbolic cosine, elementwise.", lambda b, x: _cosh(b, x), lambda g, x: g * sinh(x))
 tanh = unary("tanh", "The hyperbolic tangent, elementwise.", "tanh", lambda g, out: g - g * out * out)
 sigmoid = unary("sigmoid", "1 / (1 + exp(-x)), elementwise.",
                 lambda b, x: b.div(1.0, b.add(b.exp(b.mul(x, -1.0)), 1.0)), lambda g, out: g * (out - out * out))
