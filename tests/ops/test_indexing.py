@@ -51,7 +51,7 @@ WHETHER: tuple[Any, ...] = (
     (slice(None), False),
     (True, INDEX),
     (True, True),
-    (slice(1, 2), np.array(False), INDEX),
+    (slice(1, 2), np.array(False), np.array([1])),
     (None, True, ...),
 )
 ADVANCED: tuple[Any, ...] = (
@@ -287,6 +287,7 @@ def test_write_refused_as_by_torch(key: Any, value: Any, message: str, needs) ->
         ((0, np.array([-5])), IndexError, "index -5 is out of range for dimension 1 of size 4"),
         (np.array([True, False]), IndexError, "a mask of size 2 does not fit dimension 0 of size 3"),
         ((np.array([0, 1]), np.array([0, 1, 2])), (ValueError, IndexError), "do not broadcast"),
+        ((False, INDEX), (ValueError, IndexError), "do not broadcast"),
         ("a", TypeError, "got str"),
         (1.0, TypeError, "got float"),
         (slice(None, None, 0), ValueError, "step > 0, got 0"),

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tinygrad_edu
 from tinygrad_edu.backend import PRIMITIVES, Backend, use_backend
 from tinygrad_edu.testing.cases import ROWS, Case, cases
 from tinygrad_edu.testing.compare import Ours, compare, trace
 from tinygrad_edu.testing.primitives import ANSWERS, CALLS, check, describe
+from tinygrad_edu.testing.rows import TinygradNames
 from tinygrad_edu.testing.variants import LAYOUTS
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -113,7 +113,7 @@ def test_assign_takes_other_dtypes_of_the_kind_and_below(tg_backend: Backend, dt
 @pytest.mark.parametrize("case", EACH_CASE, ids=str)
 def test_op(tg_backend: Backend, numpy_backend: Backend, case: Case) -> None:
     """The op gives what it gives on the NumPy backend: values, first and second gradients."""
-    f, traces = case.f(tinygrad_edu), []
+    f, traces = case.f(TinygradNames()), []
     for backend in (tg_backend, numpy_backend):
         with use_backend(backend.name):
             traces.append(trace(Ours(backend), f, case.inputs(backend), case.order))
