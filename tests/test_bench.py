@@ -5,9 +5,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
+import tinygrad_edu as tg
 from tinygrad_edu import bench, cli, registry
+from tinygrad_edu.bench import ops
+from tinygrad_edu.bench.by_hand import BY_HAND
 
 
 def test_every_candidate_has_its_turns() -> None:
@@ -70,3 +74,41 @@ def test_main_prints_a_line_for_each_peer(monkeypatch: pytest.MonkeyPatch, capsy
     assert "microseconds a step" in out
     assert "nothing" in out
     assert "peer" in out
+
+
+@pytest.mark.parametrize("n", [ops.TINY, 150])
+@pytest.mark.parametrize("name", BY_HAND)
+def test_by_hand_and_we_compute_the_same(name: str, n: int) -> None:
+    """float64, so that only the rounding of a few operations lies between: a thousand times its epsilon."""
+    arrays = BY_HAND[name].arrays(n, np.float64)
+    with tg.use_backend("numpy"):
+        ours = ops.tensor_step(tg, name, arrays)()
+    theirs = ops.hand_step(name, arrays)()
+    assert len(theirs) == ops.TIMES
+    assert len(ours) == ops.TIMES * (1 + len(arrays))
+    out, *gradients = theirs[-1]
+    last = [ours[ops.TIMES - 1], *ours[-len(arrays) :]]
+    for mine, expected in zip(last, [out, *gradients], strict=True):
+        assert mine.shape == np.shape(expected)
+        np.testing.assert_allclose(mine.detach().numpy(), expected, rtol=2e-13, atol=2e-13)
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_gradients_by_hand_have_memory_of_their_own(name: str) -> None:
+    arrays = BY_HAND[name].arrays(ops.TINY)
+    g = ops.cotangent(name, arrays)
+    _, *gradients = BY_HAND[name].by_hand(g, *arrays)
+    assert not any(np.shares_memory(gx, x) for gx in gradients for x in (g, *arrays))
+    assert {gx.dtype for gx in gradients} == {np.dtype(np.float32)}
+
+
+def test_the_ratios_of_ops_end_with_medians(capsys: pytest.CaptureFixture[str], needs) -> None:
+    needs("torch")
+    assert ops.main(["mul", "tanh", "--seconds", "0.002"]) == 0
+    *_, mul, tanh, median, wanted = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in (mul, tanh, median)] == ["mul", "tanh", "median"]
+    assert all(float(r) > 0.0 for line in (mul, tanh, median) for r in line.split()[1:])
+    assert wanted.split() == ["wanted,", "at", "most", "1.50", "1.50", "1.20"]
+    with pytest.raises(SystemExit, match="2"):
+        ops.main(["mlu"])
+    assert "unknown op 'mlu' (did you mean 'mul'?)" in capsys.readouterr().err
