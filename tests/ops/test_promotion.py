@@ -45,6 +45,8 @@ UNLIKE_TORCH = {
     "masked_fill": ("bool", *INTEGERS),  # a number with a fraction is refused, torch drops the fraction
     "masked_fill(broadcast)": ("uint8",),  # and so is -1, which torch wraps
     "addmm(scaled)": INTEGERS,  # as for any integers and fractions the result is a float; torch drops the fractions
+    "hardsigmoid": ("bool", *INTEGERS),  # where the row has torch compute the formula instead
+    "hardsigmoid(edges)": ("bool", *INTEGERS),  # likewise
     "binary_cross_entropy": INTEGERS,  # where the row has torch compute the formula instead
     "topk": ("bool",),  # torch's CPU cannot
     "randint_like": ("bool",),  # torch finds 0 and 1 to be out of bounds
