@@ -93,7 +93,7 @@ class Flatten(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, a, b, ...) -> (B, a * b * ...)."""
-        return ops.flatten(x, self.start_dim, self.end_dim)
+        return x.flatten(self.start_dim, self.end_dim)
 
 
 class Sequential(Module):
