@@ -158,17 +158,19 @@ def align(name: str, operands: tuple[Any, ...], kinds: str, backend: Backend | N
     return tuple([cast(x, dtype=dtype) if isinstance(x, Value) else constant(x, dtype, backend) for x in operands])
 
 
-def elementwise(forward: Any, kinds: str = ALL, recorded: bool = True) -> Any:
+def elementwise(forward: Any, kinds: str = ALL, recorded: bool = True, primitive: str | None = None) -> Any:
     """An `op` on one or two operands of any dtype, or of those in `kinds`, that are made to agree first.
 
     Most of the ops that a program runs are of this kind, and on small arrays the time goes here: hence two functions
-    instead of one with a loop, and the common case tried before `align` is called.
+    instead of one with a loop, the common case tried before `align` is called, and `forward` passed over where it is
+    but the backend's `primitive`.
     """
 
     def unary(x: Any) -> Any:
         if not isinstance(x, Value) or not (x.data.dtype is DEFAULT_FLOAT or x.data.dtype.kind in kinds):
             (x,) = align(this.name, (x,), kinds)
-        out = Value.kind(forward(x), x.backend)
+        lib = x.backend
+        out = Value.kind(forward(x) if primitive is None else getattr(lib, primitive)(x.data), lib)
         if recorded and x.tracked and is_grad_enabled():
             out.node, out.tracked = Node(this, (x,), NO_SETTINGS, out, True), True
         if Value.watch is not None:
@@ -190,7 +192,8 @@ def elementwise(forward: Any, kinds: str = ALL, recorded: bool = True) -> Any:
             a, b = align(this.name, (a, b), kinds)
         elif not (same_shape := x.shape == y.shape):
             broadcast_shapes(this.name, x.shape, y.shape)
-        out = Value.kind(forward(a, b), a.backend)
+        lib = a.backend
+        out = Value.kind(forward(a, b) if primitive is None else getattr(lib, primitive)(a.data, b.data), lib)
         if recorded and (a.tracked or b.tracked) and is_grad_enabled():
             out.node, out.tracked = Node(this, (a, b), NO_SETTINGS, out, same_shape), True
         if Value.watch is not None:
@@ -217,22 +220,18 @@ def unary(name: str, doc: str, compute: Any, vjp: Any, kinds: str = FLOATS) -> A
 
     `compute` is the name of a primitive, or a function of the backend and the array.
     """
-    primitive = lambda x: getattr(x.backend, compute)(x.data)
-    return _tabled(
-        name, doc, primitive if isinstance(compute, str) else lambda x: compute(x.backend, x.data), vjp, kinds
-    )
+    return _tabled(name, doc, compute, lambda x: compute(x.backend, x.data), vjp, kinds)
 
 
 def binary(name: str, doc: str, compute: Any, vjp: Any, kinds: str = ALL) -> Any:
     """The op `name` on two operands of `kinds`, in a line, see `unary`; without rules it gives bools."""
-    primitive = lambda a, b: getattr(a.backend, compute)(a.data, b.data)
-    formula = lambda a, b: compute(a.backend, a.data, b.data)
-    return _tabled(name, doc, primitive if isinstance(compute, str) else formula, vjp, kinds)
+    return _tabled(name, doc, compute, lambda a, b: compute(a.backend, a.data, b.data), vjp, kinds)
 
 
-def _tabled(name: str, doc: str, forward: Any, vjp: Any, kinds: str) -> Any:
+def _tabled(name: str, doc: str, compute: Any, forward: Any, vjp: Any, kinds: str) -> Any:
     forward.__name__, forward.__doc__ = name, doc
-    call = elementwise(forward, kinds, recorded=vjp is not None)
+    primitive = compute if isinstance(compute, str) else None
+    call = elementwise(forward, kinds, recorded=vjp is not None, primitive=primitive)
     if vjp is not None:
         call.vjp = vjp
     return call
