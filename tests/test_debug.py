@@ -124,6 +124,18 @@ def test_the_line_is_the_users_not_a_modules() -> None:
     assert anomaly(program).endswith("return layer(tg.full((1, 1), 1e30))  # here")
 
 
+@pytest.mark.parametrize(
+    ("module", "is_users"),
+    [("tinygrad_edu.models.mine", True), ("tinygrad_edu.scripts.mine", True), ("tinygrad_edu.nn.mine", False)],
+)
+def test_models_and_projects_count_as_the_users(module: str, is_users: bool) -> None:
+    scope: dict[str, Any] = {"__name__": module}
+    exec(compile("def forward(x):\n    return x.log()", "mine.py", "exec"), scope)
+    message = anomaly(lambda: scope["forward"](vector(0.0)))
+    assert ('File "mine.py", line 2, in forward' in message) == is_users
+    assert (f'File "{__file__}"' in message) != is_users
+
+
 # --- Backward --------------------------------------------------------------------------------------------------------
 
 

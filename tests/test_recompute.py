@@ -181,6 +181,20 @@ def test_results_are_not_kept() -> None:
         gc.enable()
 
 
+def test_the_second_computation_is_freed_as_it_is_walked() -> None:
+    kept: list[weakref.ref[Any]] = []
+    alive: list[bool] = []
+
+    def f(x: Any) -> Any:
+        middle = x.exp()
+        kept.append(weakref.ref(middle))
+        middle.register_hook(lambda g: alive.append(kept[-1]() is not None))
+        return (middle * middle).sum()  # saves `middle`, until its own gradient has been taken
+
+    tg.checkpoint(f, leaf(1.0)).backward()
+    assert alive == [False]
+
+
 def test_what_is_walked_lets_the_inputs_go() -> None:
     x = leaf(1.0)
     data = tg.ones(1)
