@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_edu import Tensor, ops, zeros
+from tinygrad_edu import Tensor, flatten, ops, zeros
 from tinygrad_edu.nn import init
 from tinygrad_edu.nn.functional import dropout
 from tinygrad_edu.nn.module import Module, Parameter
@@ -93,7 +93,7 @@ class Flatten(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, a, b, ...) -> (B, a * b * ...)."""
-        return x.flatten(self.start_dim, self.end_dim)
+        return flatten(x, self.start_dim, self.end_dim)
 
 
 class Sequential(Module):
