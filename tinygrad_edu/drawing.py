@@ -49,7 +49,8 @@ class Box:
         self.sources: list[Box] = []
         self.users: list[Box] = []
         self.layer = 0
-        self.x = self.y = 0.0
+        self.x = self.y = 0.0  # its middle
+        self.column = 0.0, 0.0  # where its layer begins and ends
 
     def know(self, x: Tensor) -> None:
         """Show this Tensor's value and gradient."""
@@ -198,7 +199,7 @@ def _place(layers: list[list[Box]]) -> tuple[float, float]:
         width = max(box.width for box in layer)
         y = PAD + (max(heights) - height) / 2
         for box in layer:
-            box.x, box.y = x + width / 2, y + (box.height + GAP_Y) / 2
+            box.x, box.y, box.column = x + width / 2, y + (box.height + GAP_Y) / 2, (x, x + width)
             y += box.height + GAP_Y
         x += width + GAP_X
     return x - GAP_X + PAD, max(heights) + 2 * PAD
@@ -223,9 +224,11 @@ def _svg(boxes: list[Box], width: float, height: float) -> str:
 
 
 def _arrow(source: Box, box: Box, numbered: dict[Box, int]) -> str:
-    x1, x2 = source.x + source.width / 2, box.x - box.width / 2
+    """Straight out of its own column, over to the other one in a curve, straight in: not across its neighbours."""
+    x1, x2, y1, y2 = source.column[1], box.column[0], source.y, box.y
     middle = (x1 + x2) / 2
-    path = f"M{x1:.1f} {source.y:.1f} C{middle:.1f} {source.y:.1f} {middle:.1f} {box.y:.1f} {x2:.1f} {box.y:.1f}"
+    curve = f"H{x1:.1f} C{middle:.1f} {y1:.1f} {middle:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
+    path = f"M{source.x + source.width / 2:.1f} {y1:.1f} {curve} H{box.x - box.width / 2:.1f}"
     ends = f'data-from="{numbered[source]}" data-to="{numbered[box]}"'
     return f'<path class="arrow" {ends} marker-end="url(#head)" d="{path}"/>'
 
