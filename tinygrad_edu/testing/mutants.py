@@ -5,7 +5,7 @@
 A mutant that no case catches is a survivor: a mistake that would go unseen. A mutant is left out where it is no mistake
 at all: where the wrong rule gives, at every call of every case, the very numbers that the right one gives (`sign` of a
 gradient that is zero, the transpose of a single row), or, where it cuts off a history, nothing depends on what was cut.
-Ops are found by themselves: all in the modules of `tinygrad_edu.ops` and `tinygrad_edu.nn`, and whatever op the cases
+Ops are found by themselves: all in the modules of `tinygrad_edu.ops`, `functions` and `nn`, and whatever op the cases
 reach. A fused op with a kernel has kernel and body made wrong; one without is its body, which is made of ops.
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import pkgutil
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import combinations
@@ -58,9 +59,9 @@ class Mutant(NamedTuple):
 
 
 def all_ops() -> set[Op]:
-    """Every op with a gradient rule in the modules of `ops` and `nn`."""
+    """Every op with a gradient rule in the modules of `ops`, `functions` and `nn`."""
     found = set()
-    for package in (tinygrad_edu.ops, importlib.import_module("tinygrad_edu.nn")):
+    for package in [importlib.import_module(f"tinygrad_edu.{name}") for name in ("ops", "functions", "nn")]:
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             for f in vars(importlib.import_module(module.name)).values():
                 this = getattr(f, "op", None)
@@ -324,7 +325,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="name every mutant, and what became of it")
     parser.add_argument("ops", nargs="*", metavar="OP", help="ops (default: all)")
     args = parser.parse_args(argv)
-    with use_backend(args.backend), np.errstate(all="ignore"):
+    with use_backend(args.backend), np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"(var|std)\(\): degrees of freedom")  # torch's; it gives NaN, and so do we
         table = Table()
         known = sorted(all_ops() | table.reaching.keys(), key=lambda op: op.name)
         if unknown := set(args.ops) - {op.name for op in known}:
