@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from tinygrad_edu import Tensor, abs, cast, chunk, erf, sigmoid, tanh, where
 from tinygrad_edu.backend import Array, Backend
 from tinygrad_edu.ops.agree import check_float
@@ -23,6 +25,15 @@ from tinygrad_edu.random import rand
 
 # Of selu: with these, mean 0 and variance 1 are a fixed point of the map from one layer's statistics to the next's.
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+
+def number(name: str, setting: str, value: Any) -> float:
+    """A setting as a float. TypeError names it, if it is no number."""
+    if type(value) is float:
+        return value
+    if not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"{name}: expected {setting} to be a number, got {type(value).__name__}")
+    return float(value)
 
 
 def _up_to(b: Backend, x: Array, limit: float) -> Array:
@@ -46,7 +57,8 @@ _leaky_relu.vjp = (lambda g, x, negative_slope: _leaky_relu(g, x, negative_slope
 def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     """x where x > 0, else negative_slope * x. The slope at 0 is negative_slope."""
     check_float("leaky_relu", input)
-    return _leaky_relu(input, input, negative_slope=negative_slope)
+    slope = number("leaky_relu", "negative_slope", negative_slope)
+    return _leaky_relu(input, input, negative_slope=slope)
 
 
 @op
@@ -67,9 +79,10 @@ _hardtanh.vjp = lambda g, out, low, high: where(_at_limit(out, low=low, high=hig
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """x limited to min_val..max_val. The slope at the limits is 0. ValueError if they are the wrong way round."""
     check_float("hardtanh", input)
-    if min_val > max_val:
+    low, high = number("hardtanh", "min_val", min_val), number("hardtanh", "max_val", max_val)
+    if low > high:
         raise ValueError(f"hardtanh: expected min_val <= max_val, got {min_val} and {max_val}")
-    return _hardtanh(input, low=min_val, high=max_val)
+    return _hardtanh(input, low=low, high=high)
 
 
 def relu6(input: Tensor) -> Tensor:
@@ -132,7 +145,7 @@ _elu_slope.vjp = lambda g, x, out, rate: where(x < 0.0, g * out * rate, 0.0)
 def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
     """x where x > 0, else alpha * (exp(x) - 1). The slope at 0 is alpha."""
     check_float("elu", input)
-    return _elu(input, alpha=alpha, scale=1.0, rate=1.0)
+    return _elu(input, alpha=number("elu", "alpha", alpha), scale=1.0, rate=1.0)
 
 
 def selu(input: Tensor) -> Tensor:
@@ -144,6 +157,7 @@ def selu(input: Tensor) -> Tensor:
 def celu(input: Tensor, alpha: float = 1.0) -> Tensor:
     """x where x > 0, else alpha * (exp(x / alpha) - 1), smooth whatever alpha is. ValueError if that is 0."""
     check_float("celu", input)
+    alpha = number("celu", "alpha", alpha)
     if alpha == 0.0:
         raise ValueError("celu: expected alpha other than 0, since x is divided by it, got 0")
     return _elu(input, alpha=alpha, scale=1.0, rate=1.0 / alpha)
@@ -233,6 +247,7 @@ _softplus_slope.vjp = lambda g, x, out, beta, threshold: where(x * beta >= thres
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta x)) / beta, a smooth relu; x itself where beta x > threshold, where exp might overflow."""
     check_float("softplus", input)
+    beta, threshold = number("softplus", "beta", beta), number("softplus", "threshold", threshold)
     return _softplus(input, beta=beta, threshold=threshold)
 
 
@@ -287,6 +302,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 
     ValueError unless 0 <= p <= 1. Source: N. Srivastava et al., "Dropout", JMLR 15, 2014.
     """
+    p = number("dropout", "p", p)
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"dropout: expected a probability between 0 and 1, got p={p}")
     if not training or p == 0.0:

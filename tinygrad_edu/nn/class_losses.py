@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_edu import Tensor, cast, gather, log_softmax, permute, reshape, where
 from tinygrad_edu.autograd import Value
+from tinygrad_edu.nn.activations import number
 from tinygrad_edu.nn.losses import check_reduction, reduced, refuse_gradient
 from tinygrad_edu.ops.agree import align
 from tinygrad_edu.ops.index import extremes
@@ -76,12 +77,17 @@ def _rows(x: Any) -> Any:
     return reshape(x, prod(x.shape[:-1]), x.shape[-1])
 
 
+def _picked(log_p: Any, target: Any) -> Any:
+    """-log_p[target], row by row: (rows, C), (rows,) -> (rows,)."""
+    return -gather(log_p, 1, target.unsqueeze(1)).squeeze(1)
+
+
 def _nll(log_p: Any, target: Any, weight: Any, ignore_index: int, smoothing: float) -> tuple[Any, Any]:
     """The losses of the rows, and how much each counts in their mean: (rows, C), (rows,) -> two times (rows,)."""
     kept = target != ignore_index
     at = where(kept, cast(target, dtype=np.int64), 0)
     counts = cast(kept, dtype=log_p.dtype) if weight is None else where(kept, weight[at], 0.0)
-    losses = where(kept, -gather(log_p, 1, at.unsqueeze(1)).squeeze(1), 0.0) * counts
+    losses = where(kept, _picked(log_p, at), 0.0) * counts
     if smoothing:
         spread = where(kept, -(log_p if weight is None else log_p * weight).sum(1), 0.0)
         losses = losses * (1.0 - smoothing) + spread * (smoothing / log_p.shape[1])
@@ -110,8 +116,12 @@ def nll_loss(
     """
     check_reduction("nll_loss", reduction)
     _check_classes("nll_loss", input, target, weight)
-    _check_range("nll_loss", target, _classes(input), ignore_index)
-    losses, counts = _nll(_rows(input), reshape(target, target.numel()), weight, ignore_index, 0.0)
+    plain = _check_range("nll_loss", target, _classes(input), ignore_index)
+    rows, at = _rows(input), reshape(target, target.numel())
+    if plain and weight is None:
+        losses = _picked(rows, at)
+        return reshape(losses, target.shape) if reduction == "none" else reduced(losses, reduction)
+    losses, counts = _nll(rows, at, weight, ignore_index, 0.0)
     return _mean_by(losses, counts, target.shape, reduction)
 
 
@@ -122,7 +132,7 @@ def _check_plain(logits: Any, target: Any, *, reduction: str) -> None:
 @fused(_check_plain)
 def _cross_entropy(logits, target, *, reduction):
     """The plain case, every row counting alike: (N, C), (N,) -> () or (N,)."""
-    return reduced(-gather(log_softmax(logits, 1), 1, reshape(target, -1, 1)).reshape(-1), reduction)
+    return reduced(_picked(log_softmax(logits, 1), target), reduction)
 
 
 def _from_probabilities(input: Any, target: Any, weight: Any, smoothing: float, reduction: str) -> Any:
@@ -156,6 +166,7 @@ def cross_entropy(
     class that does not exist.
     """
     check_same_backend("cross_entropy", (input, target))
+    label_smoothing = number("cross_entropy", "label_smoothing", label_smoothing)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: expected label_smoothing between 0 and 1, got {label_smoothing}")
     if target.data.dtype.kind == "f" and input.data.dtype.kind == "f" and target.data.shape == input.data.shape != ():

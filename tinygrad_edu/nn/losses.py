@@ -21,7 +21,7 @@ from tinygrad_edu import (
     sigmoid,
     where,
 )
-from tinygrad_edu.nn.activations import _hardtanh, _logsigmoid, logsigmoid
+from tinygrad_edu.nn.activations import _hardtanh, _logsigmoid, logsigmoid, number
 from tinygrad_edu.ops.agree import align, check_float, numeric
 from tinygrad_edu.ops.op import check_same_backend, op
 
@@ -117,6 +117,7 @@ def huber_loss(
     `weight` multiplies the losses, and the mean stays the plain one, as in torch. Else as `mse_loss`. ValueError unless
     delta > 0. Source: P. Huber, "Robust estimation of a location parameter", 1964.
     """
+    delta = number("huber_loss", "delta", delta)
     if not delta > 0.0:
         raise ValueError(f"huber_loss: expected delta > 0, got {delta}")
     _check_distance("huber_loss", input, target, weight, reduction)
@@ -126,6 +127,7 @@ def huber_loss(
 
 def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """huber_loss with delta = beta, divided by beta: slope 1 far out. l1_loss for beta = 0. ValueError if beta < 0."""
+    beta = number("smooth_l1_loss", "beta", beta)
     if not beta >= 0.0:
         raise ValueError(f"smooth_l1_loss: expected beta >= 0, got {beta}")
     _check_distance("smooth_l1_loss", input, target, None, reduction)

@@ -72,6 +72,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise ValueError(f"pad: expected mode {', '.join(map(repr, MODES))}, got {mode!r}")
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
         raise ValueError(f"pad: expected two numbers for each of at most {input.ndim} dimensions, got {tuple(pad)}")
+    if not all(isinstance(n, (int, np.integer)) for n in pad):
+        raise TypeError(f"pad: expected ints, got {tuple(pad)}")
     if value and mode != "constant":
         raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
     dims = len(pad) // 2

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_edu import Tensor, broadcast_shapes, cast, clamp_min, eq, norm, unsqueeze
+from tinygrad_edu import Tensor, broadcast_shapes, cast, clamp_min, eq, norm, result_type, unsqueeze
 from tinygrad_edu.autograd import Value
-from tinygrad_edu.ops.agree import align, check_float
+from tinygrad_edu.ops.agree import check_float
 from tinygrad_edu.ops.index import extremes
-from tinygrad_edu.ops.op import check_tensor
+from tinygrad_edu.ops.op import check_same_backend, check_tensor
 from tinygrad_edu.ops.shape import canonical_dim
 
 
@@ -26,9 +26,10 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
     Where a length is below eps the gradient takes eps as the length it is, as in torch. TypeError unless float.
     """
+    check_same_backend("cosine_similarity", (x1, x2))
     check_float("cosine_similarity", x1)
     check_float("cosine_similarity", x2)
-    a, b = align("cosine_similarity", (x1, x2), "f")
+    a, b = cast(x1, dtype=result_type(x1, x2)), cast(x2, dtype=result_type(x1, x2))
     shape = broadcast_shapes("cosine_similarity", a.shape, b.shape)
     dim = canonical_dim("cosine_similarity", dim, len(shape))
     units = []
