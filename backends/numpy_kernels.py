@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import math
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from tinygrad_edu.backends.numpy_erf import erf
+
 Array = np.ndarray
+_ROOT_HALF, _ROOT_2_PI = math.sqrt(0.5), math.sqrt(2.0 / math.pi)
 BLOCK = 1 << 14  # elements: a block of five float32 arrays stays in a 512 KiB cache
 
 
@@ -120,6 +124,32 @@ class Kernels:
         out = e * (scale / total)[:, None]
         out[rows, target] -= scale
         return [out, None]
+
+    @_quietly
+    def gelu(self, x: Array, *, approximate: str = "none") -> tuple[Array, Any]:
+        """x P, with P = (1 + erf(x / sqrt 2)) / 2, or (1 + tanh(u)) / 2, u = sqrt(2 / pi) (x + 0.044715 x^3)."""
+        if approximate == "none":
+            p = erf(x * _ROOT_HALF)
+        else:
+            p = np.tanh(x * (x * x * (0.044715 * _ROOT_2_PI) + _ROOT_2_PI))
+        p = np.asarray(p)
+        p += 1.0
+        p *= 0.5
+        return np.multiply(x, p, out=...), (x, p, approximate)
+
+    @_quietly
+    def gelu_vjp(self, saved: Any, g: Array, needs: tuple[bool, ...]) -> list[Array | None]:
+        """g (P + x P'): P' is the normal density exp(-x^2 / 2) / sqrt(2 pi), or 2 P (1 - P) u'."""
+        x, p, approximate = saved
+        if approximate == "none":
+            slope = np.exp(x * x * -0.5) * (0.5 * _ROOT_2_PI)
+        else:
+            slope = p * (1.0 - p) * (x * x * (6 * 0.044715 * _ROOT_2_PI) + 2 * _ROOT_2_PI)
+        slope = np.asarray(slope)
+        slope *= x
+        slope += p
+        slope *= g
+        return [slope]
 
     @_quietly
     def sgd(self, p: Array, g: Array, lr: Array, momentum_buffer: Array | None = None, **settings: Any) -> None:

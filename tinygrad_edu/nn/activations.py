@@ -18,8 +18,8 @@ import numpy as np
 
 from tinygrad_edu import Tensor, abs, cast, chunk, erf, sigmoid, tanh, where
 from tinygrad_edu.backend import Array, Backend
-from tinygrad_edu.ops.agree import check_float
-from tinygrad_edu.ops.op import fused, op, unrecorded_op
+from tinygrad_edu.ops.agree import check_float, floating
+from tinygrad_edu.ops.op import fused, op
 from tinygrad_edu.ops.shape import canonical_dim
 from tinygrad_edu.random import rand
 
@@ -67,13 +67,15 @@ def _hardtanh(x, *, low, high):
     return b.maximum(b.where(b.less(high, x.data), high, x.data), low)  # `where` is a minimum that lets a NaN pass
 
 
-@unrecorded_op
-def _at_limit(out, *, low, high):
-    b = out.backend
-    return b.maximum(b.equal(out.data, low), b.equal(out.data, high))
+@op
+def _within(a, limited, *, low, high):
+    """a, and 0 where hardtanh's result is at a limit."""
+    b = a.backend
+    return b.where(b.maximum(b.equal(limited.data, low), b.equal(limited.data, high)), 0.0, a.data)
 
 
-_hardtanh.vjp = lambda g, out, low, high: where(_at_limit(out, low=low, high=high), 0.0, g)
+_hardtanh.vjp = lambda g, out, low, high: _within(g, out, low=low, high=high)
+_within.vjp = (lambda g, limited, low, high: _within(g, limited, low=low, high=high), None)
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
@@ -97,14 +99,14 @@ def hardsigmoid(input: Tensor) -> Tensor:
     return _hardtanh(input + 3.0, low=0.0, high=6.0) / 6.0
 
 
-@op
+@floating
 def _hardswish(x):
     b = x.backend
     raised = b.maximum(b.add(x.data, 3.0), 0.0)
     return b.div(b.mul(x.data, b.where(b.less(6.0, raised), 6.0, raised)), 6.0)
 
 
-@op
+@floating
 def _hardswish_slope(x):
     b = x.backend
     upper = b.where(b.less(x.data, 3.0), b.add(b.div(x.data, 3.0), 0.5), 1.0)
@@ -124,17 +126,22 @@ def hardswish(input: Tensor) -> Tensor:
 # Exponential below 0.
 
 
+def _times(b: Backend, x: Array, factor: float) -> Array:
+    """x * factor, which costs nothing where the factor is 1."""
+    return x if factor == 1.0 else b.mul(x, factor)
+
+
 @op
 def _elu(x, *, alpha, scale, rate):
     b = x.backend
-    below = b.mul(b.expm1(b.mul(x.data, rate)), alpha * scale)
-    return b.where(b.less(x.data, 0.0), below, b.mul(x.data, scale))
+    below = _times(b, b.expm1(_times(b, x.data, rate)), alpha * scale)
+    return b.where(b.less(x.data, 0.0), below, _times(b, x.data, scale))
 
 
 @op
 def _elu_slope(x, *, alpha, scale, rate):
     b = x.backend
-    below = b.mul(b.exp(b.mul(x.data, rate)), alpha * scale * rate)
+    below = _times(b, b.exp(_times(b, x.data, rate)), alpha * scale * rate)
     return b.where(_up_to(b, x.data, 0.0), below, scale)
 
 
@@ -170,12 +177,12 @@ def _sigmoid(b: Backend, x: Array) -> Array:
     return b.div(1.0, b.add(b.exp(b.mul(x, -1.0)), 1.0))
 
 
-@op
+@floating
 def _silu(x):
     return x.backend.mul(x.data, _sigmoid(x.backend, x.data))
 
 
-@op
+@floating
 def _silu_slope(x):
     """s (1 + x (1 - s))"""
     b, s = x.backend, _sigmoid(x.backend, x.data)
@@ -201,12 +208,12 @@ def _tanh_softplus(b: Backend, x: Array) -> Array:
     return b.tanh(b.log1p(b.exp(x)))  # where exp overflows it is tanh(inf) = 1, which is right
 
 
-@op
+@floating
 def _mish(x):
     return x.backend.mul(x.data, _tanh_softplus(x.backend, x.data))
 
 
-@op
+@floating
 def _mish_slope(x):
     """t + x s (1 - t^2), with t = tanh(softplus(x))"""
     b, t = x.backend, _tanh_softplus(x.backend, x.data)
@@ -230,13 +237,13 @@ def mish(input: Tensor) -> Tensor:
 
 @op
 def _softplus(x, *, beta, threshold):
-    b, steep = x.backend, x.backend.mul(x.data, beta)
-    return b.where(b.less(threshold, steep), x.data, b.div(b.log1p(b.exp(steep)), beta))
+    b, steep = x.backend, _times(x.backend, x.data, beta)
+    return b.where(b.less(threshold, steep), x.data, _times(b, b.log1p(b.exp(steep)), 1.0 / beta))
 
 
 @op
 def _softplus_slope(x, *, beta, threshold):
-    b, steep = x.backend, x.backend.mul(x.data, beta)
+    b, steep = x.backend, _times(x.backend, x.data, beta)
     return b.where(b.less(threshold, steep), 1.0, _sigmoid(b, steep))
 
 
@@ -251,7 +258,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     return _softplus(input, beta=beta, threshold=threshold)
 
 
-@op
+@floating
 def _logsigmoid(x):
     b, minus = x.backend, x.backend.mul(x.data, -1.0)
     size = b.maximum(x.data, minus)

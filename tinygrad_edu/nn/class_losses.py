@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu import Tensor, cast, gather, log_softmax, permute, reshape, where
+from tinygrad_edu import Tensor, cast, log_softmax, permute, reshape, where
 from tinygrad_edu.autograd import Value
 from tinygrad_edu.nn.activations import number
 from tinygrad_edu.nn.losses import check_reduction, reduced, refuse_gradient
 from tinygrad_edu.ops.agree import align
-from tinygrad_edu.ops.index import extremes
+from tinygrad_edu.ops.index import extremes, take
 from tinygrad_edu.ops.op import check_same_backend, fused
 
 
@@ -79,7 +79,8 @@ def _rows(x: Any) -> Any:
 
 def _picked(log_p: Any, target: Any) -> Any:
     """-log_p[target], row by row: (rows, C), (rows,) -> (rows,)."""
-    return -gather(log_p, 1, target.unsqueeze(1)).squeeze(1)
+    rows = Value.kind(log_p.backend.from_numpy(np.arange(target.numel())), log_p.backend)
+    return -take(log_p, rows, cast(target, dtype=np.int64))
 
 
 def _nll(log_p: Any, target: Any, weight: Any, ignore_index: int, smoothing: float) -> tuple[Any, Any]:

@@ -22,7 +22,7 @@ from tinygrad_edu import (
     where,
 )
 from tinygrad_edu.nn.activations import _hardtanh, _logsigmoid, logsigmoid, number
-from tinygrad_edu.ops.agree import align, check_float, numeric
+from tinygrad_edu.ops.agree import align, check_float, floating, numeric
 from tinygrad_edu.ops.op import check_same_backend, op
 
 _TINY = float(np.float32(1e-12))  # torch's 1e-12, which is a float32
@@ -234,7 +234,7 @@ def binary_cross_entropy_with_logits(
 # Distributions.
 
 
-@op
+@floating
 def _entropy_term(t):
     """t log t, which is 0 at 0."""
     b = t.backend
