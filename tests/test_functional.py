@@ -57,6 +57,14 @@ def test_cross_entropy_takes_the_weight_third_as_in_torch(needs: Needs, target: 
     np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-13)  # sums of 12 in another order
 
 
+def test_classes_may_be_uint8_which_has_no_ignore_index() -> None:
+    small, x, weight = tg.tensor(CLASSES.astype(np.uint8)), tg.tensor(X), tg.tensor(WEIGHT)
+    for f in (F.cross_entropy, F.nll_loss):
+        assert f(x, small, weight).item() == f(x, tg.tensor(CLASSES), weight).item()
+        with pytest.raises(IndexError, match="target 5 is out of range for 3 classes"):
+            f(x, small + 3)
+
+
 def test_where_all_targets_are_ignored_the_mean_is_nan() -> None:
     x, ignored = tg.tensor(X), tg.tensor([-100] * 4)
     assert np.isnan(F.cross_entropy(x, ignored).item())

@@ -24,8 +24,9 @@ def _classes(input: Any) -> int:
 
 
 def _check_weight(name: str, input: Any, weight: Any) -> None:
+    check_same_backend(name, (input, weight))
     classes = _classes(input)
-    if weight is not None and (weight.data.shape != (classes,) or weight.data.dtype != input.data.dtype):
+    if weight.data.shape != (classes,) or weight.data.dtype != input.data.dtype:
         raise ValueError(
             f"{name}: expected a weight of shape ({classes},), one for each class, and dtype {input.dtype}, "
             f"got {weight.shape} and {weight.dtype}"
@@ -34,7 +35,6 @@ def _check_weight(name: str, input: Any, weight: Any) -> None:
 
 def _check_classes(name: str, input: Any, target: Any, weight: Any) -> None:
     """Shapes (N, C) and (N,), (C,) and (), or (N, C, d...) and (N, d...), and a weight (C,)."""
-    check_same_backend(name, (input, target) if weight is None else (input, target, weight))
     shape = input.data.shape
     what = "logits" if name == "cross_entropy" else "log-probabilities"
     if not shape:
@@ -47,8 +47,8 @@ def _check_classes(name: str, input: Any, target: Any, weight: Any) -> None:
             f"{name}: expected float {what} and integer class indices as target, "
             f"got {input.data.dtype} and {target.data.dtype}"
         )
-    _check_weight(name, input, weight)
     if weight is not None:
+        _check_weight(name, input, weight)
         refuse_gradient(name, weight=weight)
 
 
@@ -85,8 +85,9 @@ def _picked(log_p: Any, target: Any) -> Any:
 
 def _nll(log_p: Any, target: Any, weight: Any, ignore_index: int, smoothing: float) -> tuple[Any, Any]:
     """The losses of the rows, and how much each counts in their mean: (rows, C), (rows,) -> two times (rows,)."""
+    target = cast(target, dtype=np.int64)
     kept = target != ignore_index
-    at = where(kept, cast(target, dtype=np.int64), 0)
+    at = where(kept, target, 0)
     counts = cast(kept, dtype=log_p.dtype) if weight is None else where(kept, weight[at], 0.0)
     losses = where(kept, _picked(log_p, at), 0.0) * counts
     if smoothing:
@@ -115,6 +116,7 @@ def nll_loss(
     `input` are logarithms of probabilities, `target` the classes' indices; a target of `ignore_index` does not count.
     'mean' is weighted. ValueError for shapes that do not fit, IndexError for a class that does not exist.
     """
+    check_same_backend("nll_loss", (input, target))
     check_reduction("nll_loss", reduction)
     _check_classes("nll_loss", input, target, weight)
     plain = _check_range("nll_loss", target, _classes(input), ignore_index)
@@ -139,7 +141,8 @@ def _cross_entropy(logits, target, *, reduction):
 def _from_probabilities(input: Any, target: Any, weight: Any, smoothing: float, reduction: str) -> Any:
     """-sum(target log softmax(input)) over the classes; the mean is over the rows, whatever the weights."""
     check_reduction("cross_entropy", reduction)
-    _check_weight("cross_entropy", input, weight)
+    if weight is not None:
+        _check_weight("cross_entropy", input, weight)
     input, target = align("cross_entropy", (input, target), "f")
     rows, p = _rows(input), _rows(target)
     if smoothing:
