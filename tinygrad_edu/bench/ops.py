@@ -1,4 +1,4 @@
-"""Single ops, forward and backward, timed in turn: `python -m tinygrad_edu.bench.ops [--seconds S] [OP ...]`.
+"""Single ops, forward and backward, timed in turn: `python -m tinygrad_edu.bench.ops [OP ...] [--sizes N ...]`.
 
 On large arrays our NumPy backend stands against the same mathematics written by hand in NumPy (`by_hand.py`), where
 the arithmetic itself is the same and what we add is to be small: wanted is a median of at most 1.5. On ten numbers it
@@ -71,12 +71,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print each op's ratio to the peer for each size, and the medians over ops; returns 0."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=0.1, help="for each op, size and candidate (default: 0.1)")
+    parser.add_argument("--sizes", type=int, nargs="+", default=LARGE, help="elements, beside NumPy by hand")
     parser.add_argument("ops", nargs="*", metavar="OP", help="ops (default: all)")
     args = parser.parse_args(argv)
     for name in args.ops:
         if name not in BY_HAND:
             parser.error(unknown("op", name, BY_HAND))
-    columns = [(n, "by hand") for n in LARGE] + [(TINY, "torch")]
+    columns = [(n, "by hand") for n in args.sizes] + [(TINY, "torch")]
     print("forward + backward, our time on the NumPy backend / the other's, measured in turn, 1 thread each")
     print(f"{'elements':20s}" + "".join(f"{n:>12,d}" for n, _ in columns))
     print(f"{'other':20s}" + "".join(f"{peer:>12s}" for _, peer in columns))

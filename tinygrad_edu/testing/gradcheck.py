@@ -158,7 +158,7 @@ def _slopes(ours: Ours, f: Callable[..., Any], arrays: list[np.ndarray], positio
 
     slopes = np.zeros_like(a)
     for index in np.ndindex(a.shape):
-        before = a[index]
+        before = float(a[index])
         h = STEP * max(1.0, abs(before))
         a[index] = before + h
         above = s()

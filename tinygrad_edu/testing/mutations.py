@@ -237,7 +237,7 @@ def source_of(function: Callable[..., Any]) -> ast.AST | None:
     fitting = []
     for node in ast.walk(ast.parse(inspect.getsource(module))):
         if isinstance(node, ast.FunctionDef) and node.name == code.co_name:
-            if min(n.lineno for n in [node, *node.decorator_list]) == code.co_firstlineno:
+            if min([node.lineno, *[d.lineno for d in node.decorator_list]]) == code.co_firstlineno:
                 return node
         elif isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno:
             body = (node.body.lineno, node.body.col_offset)
