@@ -102,8 +102,8 @@ def linspace(
     start: float, end: float, steps: int, *, dtype: Any = DEFAULT_FLOAT, requires_grad: bool = False
 ) -> Tensor:
     """`steps` numbers at equal distances, from `start` to `end`, both included."""
-    if steps < 0:
-        raise ValueError(f"linspace: expected steps >= 0, got {steps}")
+    if not all(isinstance(n, (int, float)) for n in (start, end)) or steps < 0:
+        raise ValueError(f"linspace: expected two numbers and steps >= 0, got {start!r}, {end!r} and {steps}")
     return _wrap(np.linspace(start, end, steps).astype(dtype), None, requires_grad)
 
 

@@ -1,6 +1,6 @@
 """The functions behind the layers, under torch's names: `import tinygrad_edu.nn.functional as F`."""
 
-from tinygrad_edu import linear, log_softmax, logsumexp, relu, sigmoid, softmax, tanh
+from tinygrad_edu import log_softmax, logsumexp, relu, sigmoid, softmax, tanh
 from tinygrad_edu.nn.activations import (
     celu,
     dropout,
@@ -20,6 +20,7 @@ from tinygrad_edu.nn.activations import (
     softsign,
 )
 from tinygrad_edu.nn.class_losses import cross_entropy, nll_loss
+from tinygrad_edu.nn.linear import linear
 from tinygrad_edu.nn.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,

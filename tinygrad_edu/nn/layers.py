@@ -7,7 +7,7 @@ from typing import Any
 
 from tinygrad_edu import Tensor, flatten, ops, zeros
 from tinygrad_edu.nn import init
-from tinygrad_edu.nn.functional import dropout
+from tinygrad_edu.nn.functional import dropout, linear
 from tinygrad_edu.nn.module import Module, Parameter
 
 
@@ -28,7 +28,7 @@ class Linear(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_features) -> (..., out_features)."""
-        return ops.linear(x, self.weight, self.bias)
+        return linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

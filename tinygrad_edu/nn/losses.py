@@ -17,7 +17,6 @@ from tinygrad_edu import (
     exp,
     log,
     log1p,
-    maximum,
     sigmoid,
     where,
 )
@@ -176,7 +175,7 @@ def _bce(p, t):
 
 
 _bce.vjp = (
-    lambda g, p, t: g * (p - t) / maximum(p * (1.0 - p), _TINY),
+    lambda g, p, t: g * (p - t) / clamp_min(p * (1.0 - p), _TINY),
     lambda g, p: g * (log1p(-p) - log(p)),
 )
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tinygrad_edu import Tensor, minimum, no_grad, zeros
-from tinygrad_edu.functions import stack
-from tinygrad_edu.ops import maximum
+from tinygrad_edu import Tensor, clamp, clamp_max, no_grad, stack, zeros
 
 
 def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> Tensor:
@@ -22,7 +20,7 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float) -> T
         return zeros()
     with no_grad():
         total = stack([(g * g).sum() for g in gradients]).sum().sqrt()
-        scale = minimum(max_norm / (total + 1e-6), 1.0)  # the epsilon is torch's
+        scale = clamp_max(max_norm / (total + 1e-6), 1.0)  # the epsilon is torch's
         for p, g in zip(params, gradients, strict=True):
             p.grad = g * scale
     return total
@@ -33,7 +31,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     with no_grad():
         for p in _listed(parameters):
             if p.grad is not None:
-                p.grad = minimum(maximum(p.grad, -clip_value), clip_value)
+                p.grad = clamp(p.grad, -clip_value, clip_value)
 
 
 def _listed(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:

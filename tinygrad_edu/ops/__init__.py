@@ -15,7 +15,7 @@ from tinygrad_edu.ops.unary import (
 from tinygrad_edu.ops.shape import cat, expand, flip, permute, reshape, transpose, unsqueeze
 from tinygrad_edu.ops.index import getitem
 from tinygrad_edu.ops.reduce import amax, amin, argmax, argmin, cumsum, mean, norm, prod, std, sum, var
-from tinygrad_edu.ops.linalg import linear, matmul
+from tinygrad_edu.ops.linalg import matmul
 from tinygrad_edu.ops.softmax import log_softmax, logsumexp, softmax
 
 __all__ = ["FUSED", *[name for name, f in globals().items() if callable(f)]]

@@ -144,8 +144,6 @@ def align(name: str, operands: tuple[Any, ...], kinds: str, backend: Backend | N
             return a, constant(b, a.data.dtype, a.backend)
         if isinstance(b, Value) and type(a) in (float, int) and b.data.dtype.kind == "f":
             return constant(a, b.data.dtype, b.backend), b
-    if len(operands) == 1:
-        check_tensor(name, operands[0])  # not a number, as in torch
     operands = tuple([as_operand(name, x) for x in operands])
     if kinds == NUMBERS:
         refuse_bool(name, *operands)
@@ -158,7 +156,16 @@ def align(name: str, operands: tuple[Any, ...], kinds: str, backend: Backend | N
     return tuple([cast(x, dtype=dtype) if isinstance(x, Value) else constant(x, dtype, backend) for x in operands])
 
 
-def elementwise(forward: Any, kinds: str = ALL, recorded: bool = True, primitive: str | None = None) -> Any:
+def align_tensors(name: str, operands: tuple[Any, ...], kinds: str) -> tuple[Value, ...]:
+    """`align` for Tensors alone: TypeError for a number."""
+    for x in operands:
+        check_tensor(name, x)
+    return align(name, operands, kinds)
+
+
+def elementwise(
+    forward: Any, kinds: str = ALL, recorded: bool = True, primitive: str | None = None, agree: Any = align
+) -> Any:
     """An `op` on one or two operands of any dtype, or of those in `kinds`, that are made to agree first.
 
     Most of the ops that a program runs are of this kind, and on small arrays the time goes here: hence two functions
@@ -168,7 +175,7 @@ def elementwise(forward: Any, kinds: str = ALL, recorded: bool = True, primitive
 
     def unary(x: Any) -> Any:
         if not isinstance(x, Value) or not (x.data.dtype is DEFAULT_FLOAT or x.data.dtype.kind in kinds):
-            (x,) = align(this.name, (x,), kinds)
+            (x,) = align_tensors(this.name, (x,), kinds)
         lib = x.backend
         out = Value.kind(forward(x) if primitive is None else getattr(lib, primitive)(x.data), lib)
         if recorded and x.tracked and is_grad_enabled():
@@ -189,7 +196,7 @@ def elementwise(forward: Any, kinds: str = ALL, recorded: bool = True, primitive
             except AttributeError:  # a number, or no operand at all
                 aligned = False
         if not aligned:
-            a, b = align(this.name, (a, b), kinds)
+            a, b = agree(this.name, (a, b), kinds)
         elif not (same_shape := x.shape == y.shape):
             broadcast_shapes(this.name, x.shape, y.shape)
         lib = a.backend
@@ -223,15 +230,14 @@ def unary(name: str, doc: str, compute: Any, vjp: Any, kinds: str = FLOATS) -> A
     return _tabled(name, doc, compute, lambda x: compute(x.backend, x.data), vjp, kinds)
 
 
-def binary(name: str, doc: str, compute: Any, vjp: Any, kinds: str = ALL) -> Any:
+def binary(name: str, doc: str, compute: Any, vjp: Any, kinds: str = ALL, agree: Any = align) -> Any:
     """The op `name` on two operands of `kinds`, in a line, see `unary`; without rules it gives bools."""
-    return _tabled(name, doc, compute, lambda a, b: compute(a.backend, a.data, b.data), vjp, kinds)
+    return _tabled(name, doc, compute, lambda a, b: compute(a.backend, a.data, b.data), vjp, kinds, agree)
 
 
-def _tabled(name: str, doc: str, compute: Any, forward: Any, vjp: Any, kinds: str) -> Any:
+def _tabled(name: str, doc: str, compute: Any, forward: Any, vjp: Any, kinds: str, agree: Any = align) -> Any:
     forward.__name__, forward.__doc__ = name, doc
-    primitive = compute if isinstance(compute, str) else None
-    call = elementwise(forward, kinds, recorded=vjp is not None, primitive=primitive)
+    call = elementwise(forward, kinds, vjp is not None, compute if isinstance(compute, str) else None, agree)
     if vjp is not None:
         call.vjp = vjp
     return call

@@ -16,6 +16,7 @@ from tinygrad_edu.ops.agree import (
     FLOATS,
     NUMBERS,
     align,
+    align_tensors,
     binary,
     broadcast_shapes,
     check_float,
@@ -62,15 +63,18 @@ div = binary("div", "a / b, elementwise, a float also for integers.",
 remainder = binary("remainder", "a - b floor(a / b), elementwise, exactly. ZeroDivisionError for integers by 0.",
                    _remainder, (lambda g: g, lambda g, a, b, out: -g * _quotient(a, b, out)))
 atan2 = binary("atan2", "The angle of the point (b, a) in radians, from -pi to pi, elementwise.",
-               "atan2", (lambda g, a, b: g * _polar(b, a, b), lambda g, a, b: -g * _polar(a, a, b)), FLOATS)
+               "atan2", (lambda g, a, b: g * _polar(b, a, b), lambda g, a, b: -g * _polar(a, a, b)), FLOATS,
+               align_tensors)
 logaddexp = binary("logaddexp", "log(exp(a) + exp(b)), elementwise, without overflow.", _logaddexp,
-                   (lambda g, a, b: g / ((b - a).exp() + 1.0), lambda g, a, b: g / ((a - b).exp() + 1.0)), FLOATS)
+                   (lambda g, a, b: g / ((b - a).exp() + 1.0), lambda g, a, b: g / ((a - b).exp() + 1.0)), FLOATS,
+                   align_tensors)
 
 # At ties each gets half of the gradient, as in torch; with clamp_min and clamp_max a gets it all.
 maximum = binary("maximum", "The larger of a and b, elementwise; NaN if either is NaN.", "maximum",
                  (lambda g, a, b: where(a < b, 0.0, where(a == b, g / 2.0, g)),
-                  lambda g, a, b: where(b < a, 0.0, where(a == b, g / 2.0, g))))
-minimum = binary("minimum", "The smaller of a and b, elementwise; NaN if either is NaN.", _minimum, maximum.vjp[::-1])
+                  lambda g, a, b: where(b < a, 0.0, where(a == b, g / 2.0, g))), ALL, align_tensors)
+minimum = binary("minimum", "The smaller of a and b, elementwise; NaN if either is NaN.", _minimum, maximum.vjp[::-1],
+                 ALL, align_tensors)
 clamp_min = binary("clamp_min", "a, or b where a is smaller.", "maximum",
                    (lambda g, a, b: where(a >= b, g, 0.0), lambda g, a, b: where(a < b, g, 0.0)))
 clamp_max = binary("clamp_max", "a, or b where a is larger.", _minimum,

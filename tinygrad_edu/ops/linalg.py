@@ -1,11 +1,11 @@
-"""Matrix products, and the linear layer that is made of one."""
+"""The matrix product."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tinygrad_edu.ops.agree import broadcast_shapes, check_same_dtype, refuse_bool
-from tinygrad_edu.ops.op import fused, op
+from tinygrad_edu.ops.op import op
 from tinygrad_edu.ops.shape import reshape, unsqueeze
 
 
@@ -49,26 +49,3 @@ def matmul(a: Any, b: Any) -> Any:
         return reshape(_matmul(reshape(a, -1, sa[-1]) if 0 not in sa else a, b), (*sa[:-1], sb[-1]))
     broadcast_shapes("matmul", sa[:-2], sb[:-2])
     return _matmul(a, b)
-
-
-def _check_linear(x: Any, weight: Any, bias: Any = None) -> None:
-    sx, sw = x.data.shape, weight.data.shape
-    if len(sw) != 2 or not sx or sx[-1] != sw[1]:
-        raise ValueError(
-            f"linear: expected input (..., in) and weight (out, in), got {sx} and {sw}"
-            + (
-                f": dimension -1 of the input is {sx[-1]}, dimension 1 of the weight is {sw[1]}"
-                if sx and len(sw) == 2
-                else ""
-            )
-        )
-    if bias is not None and bias.data.shape != sw[:1]:
-        raise ValueError(f"linear: expected bias of shape {sw[:1]} for weight {sw}, got {bias.data.shape}")
-    check_product("linear", x, weight, *([] if bias is None else [bias]))
-
-
-@fused(_check_linear)
-def linear(x, weight, bias=None):
-    """x @ weight.T + bias: (..., in), (out, in), (out,) -> (..., out). The layout of the weight is torch's."""
-    out = matmul(x, weight.T)
-    return out if bias is None else out + bias
