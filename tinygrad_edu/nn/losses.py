@@ -14,6 +14,7 @@ import numpy as np
 from tinygrad_edu import (
     Tensor,
     abs,
+    clamp_min,
     exp,
     log,
     log1p,
