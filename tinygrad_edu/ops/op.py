@@ -61,8 +61,8 @@ class Plan:
     """What an op's nodes keep when the arguments in `needs` want a gradient.
 
     `keep` are the positions of arguments, None standing for the result; it is None itself for all arguments as they
-    are. `names` are what the rules call them; the arguments of a `*name` parameter are called (name, position). Where
-    no rule asks for anything else, `rules` holds each with the positions in `names` of what it asks for.
+    are. `names` are what the rules call them; the arguments of a `*name` parameter are called (name, position). `rules`
+    holds each rule with what it asks for: positions in `names`, or the names of settings; it is None for a joint one.
     """
 
     __slots__ = ("keep", "names", "needs", "op", "rules")
@@ -73,7 +73,7 @@ class Plan:
         needs: tuple[bool, ...],
         names: tuple[Any, ...],
         keep: tuple[int | None, ...] | None,
-        rules: tuple[tuple[Any, tuple[int, ...]], ...] | None,
+        rules: tuple[tuple[Any, tuple[Any, ...]], ...] | None,
     ) -> None:
         self.op, self.needs, self.names, self.keep, self.rules = op, needs, names, keep, rules
 
@@ -160,10 +160,10 @@ class Op:
         entries += [("out", None)] * ("out" in asked)
         names = tuple([name for name, _ in entries])
         rules = None
-        if not self.joint and asked <= {*names}:
+        if not self.joint:
             rules = tuple(
                 [
-                    (rule, tuple([names.index(name) for name in asks])) if need and rule else (None, ())
+                    (rule, tuple([names.index(n) if n in names else n for n in asks])) if need and rule else (None, ())
                     for rule, asks, need in zip(self.rules, self.asks, needs, strict=True)
                 ]
             )
@@ -179,10 +179,12 @@ class Op:
             for rule, at in plan.rules:
                 if rule is None:
                     gs.append(None)
-                elif len(at) == 1:
+                elif not at:
+                    gs.append(rule(g))
+                elif len(at) == 1 and type(at[0]) is int:
                     gs.append(rule(g, saved[at[0]]))
                 else:
-                    gs.append(rule(g, *[saved[i] for i in at]) if at else rule(g))
+                    gs.append(rule(g, *[saved[i] if type(i) is int else node.setting(i) for i in at]))
             return gs
         values = node.unpack(linked)
         if self.joint:
@@ -200,11 +202,15 @@ def op(forward: Callable[..., Array], view: bool = False, recorded: bool = True)
     """Turn a function from Tensors (positional) and settings (keyword-only) to a backend array into a recorded op."""
 
     def call(*args: Value, **settings: Any) -> Tensor:
-        backend = check_same_backend(this.name, args)
+        x = args[0]
+        if len(args) == 1 and isinstance(x, Value):  # quicker than the loops that are needed for more
+            backend, wanted = x.backend, x.tracked
+        else:
+            backend, wanted = check_same_backend(this.name, args), any_tracked(args)
         out = Value.kind(forward(*args, **settings), backend)
         if view:
-            share_version(args[0], out)
-        if recorded and is_grad_enabled() and any_tracked(args):
+            share_version(x, out)
+        if recorded and wanted and is_grad_enabled():
             out.node, out.tracked = Node(this, args, settings, out), True
         if Value.watch is not None:
             Value.watch.made(this, (*args, *settings.values()), out)

@@ -12,7 +12,7 @@ from tinygrad_edu.backend import Array, Backend
 from tinygrad_edu.ops.agree import cast, check_float, refuse_bool
 from tinygrad_edu.ops.elementwise import eq, logical_and, logical_or, ne, where
 from tinygrad_edu.ops.op import check_tensor, op, unrecorded_op
-from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, cat, flip, part, reshape
+from tinygrad_edu.ops.shape import _expand, _reshape, canonical_dim, canonical_dims, cat, flip, part, reshape
 from tinygrad_edu.ops.unary import abs, sign
 
 Dims = int | Sequence[int] | None
@@ -36,12 +36,17 @@ def wide(x: Any) -> Any:
 # Sums, means, products.
 
 
+def _spread(g: Any, shape: tuple[int, ...], dims: tuple[int, ...]) -> Any:
+    """What was reduced over `dims` back in `shape`, without the checks of `reshape` and `expand`."""
+    return _expand(_reshape(g, shape=kept(shape, dims)), shape=shape)
+
+
 @op
 def _sum(x, *, dims, keepdim):
     return x.backend.sum(x.data, dims, keepdim)
 
 
-_sum.vjp = lambda g, shapes, dims: g.reshape(kept(shapes[0], dims)).expand(shapes[0])
+_sum.vjp = lambda g, shapes, dims: _spread(g, shapes[0], dims)
 
 
 def sum(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
@@ -55,7 +60,7 @@ def _mean(x, *, dims, keepdim, n):
     return x.backend.div(x.backend.sum(x.data, dims, keepdim), n)
 
 
-_mean.vjp = lambda g, shapes, dims, n: (g / n).reshape(kept(shapes[0], dims)).expand(shapes[0])
+_mean.vjp = lambda g, shapes, dims, n: _spread(g / n, shapes[0], dims)
 
 
 def mean(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
@@ -89,15 +94,15 @@ _std.vjp = lambda g, x, out, dims, n: _var.vjp(where(out == 0.0, 0.0, g / (out *
 
 def var(x: Any, dim: Dims = None, *, correction: float = 1, keepdim: bool = False) -> Any:
     """The variance over `dim` (all by default): squared deviations, summed, divided by their number - `correction`."""
-    return _spread("var", _var, x, dim, correction, keepdim)
+    return _deviation("var", _var, x, dim, correction, keepdim)
 
 
 def std(x: Any, dim: Dims = None, *, correction: float = 1, keepdim: bool = False) -> Any:
     """The standard deviation over `dim` (all by default), the root of `var`; where it is 0 so is the gradient."""
-    return _spread("std", _std, x, dim, correction, keepdim)
+    return _deviation("std", _std, x, dim, correction, keepdim)
 
 
-def _spread(name: str, op: Any, x: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
+def _deviation(name: str, op: Any, x: Any, dim: Dims, correction: float, keepdim: bool) -> Any:
     check_float(name, x)
     dims = reduced_dims(name, dim, x.ndim)
     n = math.prod([x.data.shape[d] for d in dims]) - correction
@@ -109,8 +114,11 @@ def _prod(x, *, dim):
     return x.backend.prod(x.data, (dim,), False)
 
 
-def _prod_vjp(g, x, dim):
-    """The product of the elements before each one times that of those behind it: right also where some are 0."""
+def _prod_vjp(g, x, out, dim):
+    """out / x; where there are zeros, the product of the elements before each one times that of those behind it."""
+    b = x.backend
+    if not b.nonzero(b.reshape(b.equal(x.data, 0.0), (-1,)))[0].shape[0]:
+        return (g * out).unsqueeze(dim) / x
     before = lambda x: cat([x.new_ones(part(x, dim, 0, 1).shape), part(x, dim, 0, x.shape[dim] - 1).cumprod(dim)], dim)
     others = before(x) * flip(before(flip(x, dim)), dim) if x.shape[dim] else x
     return g.unsqueeze(dim) * others

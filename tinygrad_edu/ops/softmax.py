@@ -12,6 +12,7 @@ from tinygrad_edu.autograd import Value
 from tinygrad_edu.backend import Array
 from tinygrad_edu.ops.agree import DEFAULT_FLOAT, cast, check_float
 from tinygrad_edu.ops.op import check_tensor, op
+from tinygrad_edu.ops.reduce import _sum
 from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, reshape
 from tinygrad_edu.ops.unary import exp
 
@@ -29,7 +30,7 @@ def _softmax(x, *, dims):
     return b.div(e, b.sum(e, dims, True))
 
 
-_softmax.vjp = lambda g, out, dims: (g - (g * out).sum(dims, keepdim=True)) * out
+_softmax.vjp = lambda g, out, dims: (g - _sum(g * out, dims=dims, keepdim=True)) * out
 
 
 @op
@@ -39,7 +40,7 @@ def _log_softmax(x, *, dims):
     return b.sub(shifted, b.log(b.sum(b.exp(shifted), dims, True)))
 
 
-_log_softmax.vjp = lambda g, out, dims: g - exp(out) * g.sum(dims, keepdim=True)
+_log_softmax.vjp = lambda g, out, dims: g - exp(out) * _sum(g, dims=dims, keepdim=True)
 
 
 @op
