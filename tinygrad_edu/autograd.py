@@ -68,7 +68,6 @@ class Value:
     # What ops return, and what backward passes compute with; tensor.py sets them, as this floor cannot import that one.
     kind: type[Tensor]
     cotangent: type[Tensor]
-    watch: Watch | None = None  # sees every op while `detect_anomaly` is at work
 
     def __init__(self, data: Array, backend: Backend, node: Node | None = None) -> None:
         self.data = data
@@ -92,6 +91,7 @@ class Value:
 
 
 clock = itertools.count()
+watching: list[Watch] = []  # what sees every op, once for each `detect_anomaly` that is at work
 NO_SETTINGS: dict[str, Any] = {}
 NOTHING: tuple[Value, ...] = ()
 
@@ -258,7 +258,7 @@ def walk(
                     continue
                 needs = needs if wanted_of == needs else wanted_of  # the op knows its own by identity
             parents, shapes = node.parents, node.shapes
-            op: Any = node.plan.op if Value.watch is None else Value.watch
+            op: Any = watching[0] if watching else node.plan.op
             for i, gx in enumerate(op.pull(node, g, needs, create_graph)):
                 if gx is None:
                     continue

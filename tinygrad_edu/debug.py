@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import linecache
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_edu.autograd import Node, Value
+from tinygrad_edu.autograd import Node, Value, watching
 
 if TYPE_CHECKING:
     from tinygrad_edu.ops.op import Op
@@ -35,9 +34,8 @@ _OURS = {
     *("random", "recompute", "tensor", "testing", "transforms"),
 }
 
-_watching = ContextVar("watching", default=False)  # in this thread
+_here = ContextVar("here", default=False)  # in this thread
 _pulling: ContextVar[Node | None] = ContextVar("pulling", default=None)  # whose gradient rule runs, in this thread
-_blocks, _lock = [0], threading.Lock()  # how many are open, in all threads
 
 
 @contextmanager
@@ -55,27 +53,21 @@ def detect_anomaly() -> Iterator[None]:
     RuntimeError: detect_anomaly: div gave nan at index (1,), from 0.0 and 0.0
     ...
     """
-    token = _watching.set(True)
-    _open(1)
+    token = _here.set(True)
+    watching.append(_WATCH)
     try:
         yield
     finally:
-        _open(-1)
-        _watching.reset(token)
-
-
-def _open(more: int) -> None:
-    with _lock:
-        _blocks[0] += more
-        Value.watch = Watch() if _blocks[0] else None
+        watching.remove(_WATCH)
+        _here.reset(token)
 
 
 class Watch:
-    """What ops and backward passes report to while an anomaly is looked for (`Value.watch`)."""
+    """What ops and backward passes report to while an anomaly is looked for (`autograd.watching`)."""
 
     def made(self, op: Op, args: Sequence[Any], out: Tensor, elementwise: bool = False) -> None:
         """Look at an op's result. RuntimeError if it has a NaN or an infinity that `args` do not account for."""
-        if not _watching.get():
+        if not _here.get():
             return
         line = _user_line()
         if out.node is not None:
@@ -93,7 +85,7 @@ class Watch:
     def pull(self, node: Node, g: Tensor, needs: tuple[bool, ...], linked: bool) -> Sequence[Tensor | None]:
         """The node's gradient rule, looked at. RuntimeError if it gives what is not finite though `g` is."""
         op = node.plan.op
-        if not _watching.get():
+        if not _here.get():
             return op.pull(node, g, needs, linked)
         saved = dict(zip(node.plan.names, node.saved or (), strict=False))
         token = _pulling.set(node)
@@ -114,6 +106,9 @@ class Watch:
                     f"{_show(getattr(node, 'line', None))}"
                 )
         return gradients
+
+
+_WATCH = Watch()
 
 
 def _is_number(x: Any) -> bool:

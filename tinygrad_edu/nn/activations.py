@@ -19,7 +19,7 @@ import numpy as np
 from tinygrad_edu import Tensor, abs, cast, chunk, erf, sigmoid, tanh, where
 from tinygrad_edu.backend import Array, Backend
 from tinygrad_edu.ops.agree import check_float, floating
-from tinygrad_edu.ops.op import fused, op
+from tinygrad_edu.ops.op import check_tensor, fused, op
 from tinygrad_edu.ops.shape import canonical_dim
 from tinygrad_edu.random import rand
 
@@ -80,17 +80,27 @@ _within.vjp = (lambda g, limited, low, high: _within(g, limited, low=low, high=h
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """x limited to min_val..max_val. The slope at the limits is 0. ValueError if they are the wrong way round."""
-    check_float("hardtanh", input)
     low, high = number("hardtanh", "min_val", min_val), number("hardtanh", "max_val", max_val)
     if low > high:
         raise ValueError(f"hardtanh: expected min_val <= max_val, got {min_val} and {max_val}")
+    return _limited("hardtanh", input, low, high)
+
+
+def _limited(name: str, input: Any, low: float, high: float) -> Any:
+    """Between two limits; integers between whole ones, as in torch."""
+    check_tensor(name, input)
+    if input.data.dtype.kind in "iu":
+        low, high = int(low), int(high)
+        if low < 0 and input.data.dtype.kind == "u":
+            raise ValueError(f"{name}: {input.data.dtype} has no numbers below 0, got the limit {low}")
+    else:
+        check_float(name, input)
     return _hardtanh(input, low=low, high=high)
 
 
 def relu6(input: Tensor) -> Tensor:
     """x limited to 0..6."""
-    check_float("relu6", input)
-    return _hardtanh(input, low=0.0, high=6.0)
+    return _limited("relu6", input, 0.0, 6.0)
 
 
 def hardsigmoid(input: Tensor) -> Tensor:

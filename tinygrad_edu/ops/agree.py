@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.autograd import NO_SETTINGS, Node, Value, is_grad_enabled
+from tinygrad_edu.autograd import NO_SETTINGS, Node, Value, is_grad_enabled, watching
 from tinygrad_edu.backend import Backend, get_backend
 from tinygrad_edu.ops.op import Op, check_same_backend, check_tensor, op
 
@@ -105,7 +105,7 @@ def check_same_dtype(name: str, *tensors: Any) -> None:
     for x in tensors:
         check_tensor(name, x)
     dtypes = [x.data.dtype for x in tensors]
-    if any(d != dtypes[0] for d in dtypes):
+    if dtypes.count(dtypes[0]) != len(dtypes):
         raise TypeError(f"{name}: expected Tensors of one dtype, got {', '.join(map(str, dtypes))}")
 
 
@@ -180,8 +180,8 @@ def elementwise(
         out = Value.kind(forward(x) if primitive is None else getattr(lib, primitive)(x.data), lib)
         if recorded and x.tracked and is_grad_enabled():
             out.node, out.tracked = Node(this, (x,), NO_SETTINGS, out, True), True
-        if Value.watch is not None:
-            Value.watch.made(this, (x,), out, elementwise=True)
+        if watching:
+            watching[0].made(this, (x,), out, elementwise=True)
         return out
 
     def binary(a: Any, b: Any) -> Any:
@@ -203,8 +203,8 @@ def elementwise(
         out = Value.kind(forward(a, b) if primitive is None else getattr(lib, primitive)(a.data, b.data), lib)
         if recorded and (a.tracked or b.tracked) and is_grad_enabled():
             out.node, out.tracked = Node(this, (a, b), NO_SETTINGS, out, same_shape), True
-        if Value.watch is not None:
-            Value.watch.made(this, (a, b), out, elementwise=True)
+        if watching:
+            watching[0].made(this, (a, b), out, elementwise=True)
         return out
 
     call = unary if forward.__code__.co_argcount == 1 else binary

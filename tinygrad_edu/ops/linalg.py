@@ -20,7 +20,7 @@ _matmul.vjp = (lambda g, b: _matmul(g, b.mT), lambda g, a: _matmul(a.mT, g))
 def check_product(name: str, *tensors: Any) -> None:
     """TypeError unless the Tensors are of one dtype (matrix products do not promote, as in torch), and no bools."""
     check_same_dtype(name, *tensors)
-    refuse_bool(name, *tensors)
+    refuse_bool(name, tensors[0])
 
 
 def matmul(a: Any, b: Any) -> Any:

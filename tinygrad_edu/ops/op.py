@@ -16,7 +16,7 @@ from functools import cached_property, update_wrapper
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_edu.autograd import NOTHING, Node, Value, is_grad_enabled, share_version, walk
+from tinygrad_edu.autograd import NOTHING, Node, Value, is_grad_enabled, share_version, walk, watching
 from tinygrad_edu.backend import Array, Backend
 
 if TYPE_CHECKING:
@@ -212,8 +212,8 @@ def op(forward: Callable[..., Array], view: bool = False, recorded: bool = True)
             share_version(x, out)
         if recorded and wanted and is_grad_enabled():
             out.node, out.tracked = Node(this, args, settings, out), True
-        if Value.watch is not None:
-            Value.watch.made(this, (*args, *settings.values()), out)
+        if watching:
+            watching[0].made(this, (*args, *settings.values()), out)
         return out
 
     this = Op(forward, call)
@@ -287,8 +287,8 @@ def fused(check: Callable[..., None]) -> Callable[[Callable[..., Tensor]], Any]:
             if is_grad_enabled() and any_tracked(args):
                 out.node, out.tracked = Node(this, args, settings, out), True
                 out.node.extra = extra
-            if Value.watch is not None:
-                Value.watch.made(this, args, out)
+            if watching:
+                watching[0].made(this, args, out)
             return out
 
         this = FUSED[body.__name__.strip("_")] = Fused(body, call)
