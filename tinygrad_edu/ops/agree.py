@@ -7,7 +7,7 @@ it Tensors with dimensions count before 0-d Tensors, and those before Python num
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -212,14 +212,8 @@ def elementwise(
     return call
 
 
-def numeric(forward: Any) -> Any:
-    """An `elementwise` op on numbers: bools are refused, as torch refuses them."""
-    return elementwise(forward, NUMBERS)
-
-
-def floating(forward: Any) -> Any:
-    """An `elementwise` op on floats: integer and bool operands are turned into the default float first."""
-    return elementwise(forward, FLOATS)
+numeric = partial(elementwise, kinds=NUMBERS)  # refuses bools, as torch does
+floating = partial(elementwise, kinds=FLOATS)  # turns integers and bools into the default float first
 
 
 def unary(name: str, doc: str, compute: Any, vjp: Any, kinds: str = FLOATS) -> Any:

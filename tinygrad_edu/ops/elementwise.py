@@ -21,12 +21,11 @@ from tinygrad_edu.ops.agree import (
     broadcast_shapes,
     check_float,
     check_same_dtype,
-    constant,
     elementwise,
-    numeric,
     refuse_bool,
+    unary,
 )
-from tinygrad_edu.ops.op import check_tensor, op
+from tinygrad_edu.ops.op import op
 
 
 def _logaddexp(lib: Backend, a: Array, b: Array) -> Array:
@@ -57,6 +56,9 @@ def _minimum(lib: Backend, a: Array, b: Array) -> Array:
 add = binary("add", "a + b, elementwise.", "add", (lambda g: g, lambda g: g))
 sub = binary("sub", "a - b, elementwise. TypeError for bool, as in torch.",
              "sub", (lambda g: g, lambda g: -g), NUMBERS)
+neg = unary("neg", "-x, elementwise; for uint8 that is 256 - x. TypeError for bool, as in torch.",
+            lambda lib, x: lib.mul(x, -1.0) if x.dtype.kind == "f" else lib.sub(0, x),  # 0.0 - 0.0 is not -0.0
+            lambda g: -g, NUMBERS)
 mul = binary("mul", "a * b, elementwise.", "mul", (lambda g, b: g * b, lambda g, a: g * a))
 div = binary("div", "a / b, elementwise, a float also for integers.",
              "div", (lambda g, b: g / b, lambda g, b, out: -g * out / b), FLOATS)
@@ -82,11 +84,15 @@ clamp_max = binary("clamp_max", "a, or b where a is larger.", _minimum,
 
 # Comparisons have no gradient. `a <= b` is not `not b < a`, which NaN would make true.
 lt = binary("lt", "a < b, elementwise.", "less", None)
+gt = binary("gt", "a > b, elementwise.", lambda lib, a, b: lib.less(b, a), None)
 eq = binary("eq", "a == b, elementwise.", "equal", None)
 le = binary("le", "a <= b, elementwise.", lambda lib, a, b: lib.maximum(lib.less(a, b), lib.equal(a, b)), None)
+ge = binary("ge", "a >= b, elementwise.", lambda lib, a, b: lib.maximum(lib.less(b, a), lib.equal(a, b)), None)
 ne = binary("ne", "a != b, elementwise.", lambda lib, a, b: lib.equal(lib.equal(a, b), False), None)
 
 # Of numbers, all but 0 count as true.
+logical_not = unary("logical_not", "Whether x is 0 or False, elementwise.",
+                    lambda lib, x: lib.equal(_truth(lib, x), False), None, ALL)
 logical_and = binary("logical_and", "Whether a and b are true, elementwise.",
                      lambda lib, a, b: lib.mul(_truth(lib, a), _truth(lib, b)), None)
 logical_or = binary("logical_or", "Whether a or b is true, elementwise.",
@@ -103,33 +109,6 @@ def _truth(lib: Backend, x: Array) -> Array:
 def _polar(leg: Any, a: Any, b: Any) -> Any:
     """leg / (a² + b²), 0 at the origin."""
     return where((square := a * a + b * b) == 0.0, 0.0, leg / square)
-
-
-def gt(a: Any, b: Any) -> Any:
-    """a > b, elementwise."""
-    return lt(b, a)
-
-
-def ge(a: Any, b: Any) -> Any:
-    """a >= b, elementwise."""
-    return le(b, a)
-
-
-def logical_not(a: Any) -> Any:
-    """True where a is 0 or False."""
-    check_tensor("logical_not", a)
-    return eq(a, 0 if a.data.dtype.kind != "b" else False)
-
-
-@numeric
-def neg(a) -> Array:
-    """-a, elementwise; for uint8 that is 256 - a. TypeError for bool, as in torch."""
-    if a.data.dtype.kind != "f":
-        return a.backend.sub(0, a.data)  # -1 is no uint8; but 0.0 - 0.0 is not -0.0
-    return a.backend.mul(a.data, constant(-1.0, a.data.dtype, a.backend).data)
-
-
-neg.vjp = lambda g: -g
 
 
 @elementwise

@@ -12,7 +12,7 @@ An op computes a backend array, and leaves a `Node` behind if gradients are want
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, update_wrapper
+from functools import cached_property, partial, update_wrapper
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
@@ -220,14 +220,8 @@ def op(forward: Callable[..., Array], view: bool = False, recorded: bool = True)
     return call
 
 
-def unrecorded_op(forward: Callable[..., Array]) -> Any:
-    """An `op` without a gradient, such as one that gives indices."""
-    return op(forward, recorded=False)
-
-
-def view_op(forward: Callable[..., Array]) -> Any:
-    """An `op` whose result may share its argument's memory, and so shares its count of changes in place."""
-    return op(forward, view=True)
+unrecorded_op = partial(op, recorded=False)  # without a gradient, such as an op that gives indices
+view_op = partial(op, view=True)  # whose result may share its argument's memory, and so its count of changes
 
 
 @view_op

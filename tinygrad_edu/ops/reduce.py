@@ -70,14 +70,10 @@ def mean(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     return _mean(x, dims=dims, keepdim=keepdim, n=float(math.prod([x.data.shape[d] for d in dims])))
 
 
-def _deviations(b: Backend, x: Array, dims: tuple[int, ...]) -> Array:
-    n = float(math.prod([x.shape[d] for d in dims]))
-    return b.sub(x, b.div(b.sum(x, dims, True), n))
-
-
 @op
 def _var(x, *, dims, keepdim, n):
-    b, d = x.backend, _deviations(x.backend, x.data, dims)
+    b, count = x.backend, float(math.prod([x.data.shape[d] for d in dims]))
+    d = b.sub(x.data, b.div(b.sum(x.data, dims, True), count))
     return b.div(b.sum(b.mul(d, d), dims, keepdim), n)
 
 

@@ -35,6 +35,11 @@ rsqrt = unary("rsqrt", "1 / sqrt(x), elementwise.",
 reciprocal = unary("reciprocal", "1 / x, elementwise.", lambda b, x: b.div(1.0, x), lambda g, out: -g * (out * out))
 square = unary("square", "x * x, elementwise; int64 for bools.", lambda b, x: b.mul(y := _no_bool(b, x), y),
                lambda g, x: g * (x * 2.0), ALL)
+abs = unary("abs", "|x|, elementwise; the gradient at 0 is 0. TypeError for bool, as in torch.",
+            lambda b, x: b.maximum(x, 0 if x.dtype.kind == "u" else b.mul(x, -1)), lambda g, x: g * sign(x), NUMBERS)
+sign: Any = unary("sign", "1, 0 or -1, as x is above, at or below 0 (0 for NaN), elementwise.",
+             lambda b, x: b.sub(b.cast(b.less(0, x), x.dtype), b.cast(b.less(x, 0), x.dtype)) if x.dtype.kind != "b"
+             else x, lambda g: g.new_zeros(g.shape), ALL)
 sin = unary("sin", "The sine of x in radians, elementwise.", "sin", lambda g, x: g * cos(x))
 cos: Any = unary("cos", "The cosine of x in radians, elementwise.", "cos", lambda g, x: g * -sin(x))
 tan = unary("tan", "The tangent of x in radians, elementwise.",
@@ -101,13 +106,6 @@ floor = _step("floor", "The largest integer that is not above x, elementwise.", 
 ceil = _step("ceil", "The smallest integer that is not below x, elementwise.", _ceil)
 trunc = _step("trunc", "x without its fraction.", lambda b, x: b.where(b.less(x, 0.0), _ceil(b, x), b.floor(x)))
 _round_op = _step("round", "The nearest integer, the even one of two.", _round)
-sign = unary(
-    "sign",
-    "1, 0 or -1, as x is above, at or below 0 (0 for NaN), elementwise.",
-    lambda b, x: x if x.dtype.kind == "b" else b.sub(b.cast(b.less(0, x), x.dtype), b.cast(b.less(x, 0), x.dtype)),
-    lambda g: g.new_zeros(g.shape),
-    ALL,
-)
 
 
 def round(x: Any, *, decimals: int = 0) -> Any:
@@ -124,13 +122,4 @@ def relu(x) -> Array:
     return x.backend.maximum(x.data, 0)
 
 
-@numeric
-def abs(x) -> Array:
-    """|x|, elementwise; the gradient at 0 is 0. TypeError for bool, as in torch."""
-    if x.data.dtype.kind == "u":
-        return x.backend.maximum(x.data, 0)
-    return x.backend.maximum(x.data, x.backend.mul(x.data, -1))
-
-
 relu.vjp = lambda g, out: where(out == 0.0, 0.0, g)  # so written, a NaN lets the gradient through, as torch does
-abs.vjp = lambda g, x: g * sign(x)
