@@ -112,7 +112,6 @@ class Node:
         self, op: Op, args: tuple[Value, ...], settings: dict[str, Any], out: Value, same_shape: bool = False
     ) -> None:
         self.born = next(clock)
-        self.hooks: Any = None
         self.settings = settings
         self.shapes = None if same_shape else tuple([a.data.shape for a in args])
         self.extra: Any  # what a fused op's kernel keeps for its backward pass
@@ -129,7 +128,8 @@ class Node:
         else:
             self.plan = plan = op.plans[tuple([a.tracked for a in args])]
             self.parents = tuple([(a.node or a) if a.tracked else None for a in args])
-        self.stamps: list[int] | None = None
+        self.stamps: list[int] | None
+        self.stamps = self.hooks = None
         saved, keep = args, plan.keep
         if keep is not None:
             if not keep:

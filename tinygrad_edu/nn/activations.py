@@ -110,17 +110,15 @@ def hardsigmoid(input: Tensor) -> Tensor:
 
 
 @floating
-def _hardswish(x):
-    b = x.backend
-    raised = b.maximum(b.add(x.data, 3.0), 0.0)
-    return b.div(b.mul(x.data, b.where(b.less(6.0, raised), 6.0, raised)), 6.0)
+def _hardswish(b, x):
+    raised = b.maximum(b.add(x, 3.0), 0.0)
+    return b.div(b.mul(x, b.where(b.less(6.0, raised), 6.0, raised)), 6.0)
 
 
 @floating
-def _hardswish_slope(x):
-    b = x.backend
-    upper = b.where(b.less(x.data, 3.0), b.add(b.div(x.data, 3.0), 0.5), 1.0)
-    return b.where(_up_to(b, x.data, -3.0), 0.0, upper)
+def _hardswish_slope(b, x):
+    upper = b.where(b.less(x, 3.0), b.add(b.div(x, 3.0), 0.5), 1.0)
+    return b.where(_up_to(b, x, -3.0), 0.0, upper)
 
 
 _hardswish.vjp = lambda g, x: g * _hardswish_slope(x)
@@ -188,15 +186,15 @@ def _sigmoid(b: Backend, x: Array) -> Array:
 
 
 @floating
-def _silu(x):
-    return x.backend.mul(x.data, _sigmoid(x.backend, x.data))
+def _silu(b, x):
+    return b.mul(x, _sigmoid(b, x))
 
 
 @floating
-def _silu_slope(x):
+def _silu_slope(b, x):
     """s (1 + x (1 - s))"""
-    b, s = x.backend, _sigmoid(x.backend, x.data)
-    return b.mul(s, b.add(b.mul(x.data, b.sub(1.0, s)), 1.0))
+    s = _sigmoid(b, x)
+    return b.mul(s, b.add(b.mul(x, b.sub(1.0, s)), 1.0))
 
 
 def _silu_slope_vjp(g, x):
@@ -219,15 +217,15 @@ def _tanh_softplus(b: Backend, x: Array) -> Array:
 
 
 @floating
-def _mish(x):
-    return x.backend.mul(x.data, _tanh_softplus(x.backend, x.data))
+def _mish(b, x):
+    return b.mul(x, _tanh_softplus(b, x))
 
 
 @floating
-def _mish_slope(x):
+def _mish_slope(b, x):
     """t + x s (1 - t^2), with t = tanh(softplus(x))"""
-    b, t = x.backend, _tanh_softplus(x.backend, x.data)
-    return b.add(t, b.mul(b.mul(x.data, _sigmoid(b, x.data)), b.sub(1.0, b.mul(t, t))))
+    t = _tanh_softplus(b, x)
+    return b.add(t, b.mul(b.mul(x, _sigmoid(b, x)), b.sub(1.0, b.mul(t, t))))
 
 
 def _mish_slope_vjp(g, x):
@@ -269,9 +267,9 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 
 @floating
-def _logsigmoid(x):
-    b, minus = x.backend, x.backend.mul(x.data, -1.0)
-    size = b.maximum(x.data, minus)
+def _logsigmoid(b, x):
+    minus = b.mul(x, -1.0)
+    size = b.maximum(x, minus)
     return b.mul(b.add(b.maximum(minus, 0.0), b.log1p(b.exp(b.mul(size, -1.0)))), -1.0)
 
 

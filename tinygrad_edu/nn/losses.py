@@ -67,9 +67,9 @@ def _weighted(losses: Any, weight: Any, reduction: str) -> Any:
 
 
 @numeric
-def _mse_loss(a, b):
-    d = a.backend.sub(a.data, b.data)
-    return a.backend.mul(d, d)
+def _mse_loss(lib, a, b):
+    d = lib.sub(a, b)
+    return lib.mul(d, d)
 
 
 _mse_loss.vjp = (lambda g, a, b: g * ((a - b) * 2.0), lambda g, a, b: g * ((b - a) * 2.0))
@@ -202,7 +202,7 @@ def binary_cross_entropy(
 @op
 def _bce_with_logits(x, t):
     b = x.backend
-    return b.sub(b.mul(b.sub(1.0, t.data), x.data), _logsigmoid.op.forward(x))
+    return b.sub(b.mul(b.sub(1.0, t.data), x.data), _logsigmoid.op.forward(b, x.data))
 
 
 _bce_with_logits.vjp = (lambda g, x, t: g * (sigmoid(x) - t), lambda g, x: -g * x)
@@ -235,10 +235,9 @@ def binary_cross_entropy_with_logits(
 
 
 @floating
-def _entropy_term(t):
+def _entropy_term(b, t):
     """t log t, which is 0 at 0."""
-    b = t.backend
-    return b.where(b.equal(t.data, 0.0), 0.0, b.mul(t.data, b.log(t.data)))
+    return b.where(b.equal(t, 0.0), 0.0, b.mul(t, b.log(t)))
 
 
 _entropy_term.vjp = lambda g, t: g * (log(t) + 1.0)

@@ -163,21 +163,19 @@ def align_tensors(name: str, operands: tuple[Any, ...], kinds: str) -> tuple[Val
     return align(name, operands, kinds)
 
 
-def elementwise(
-    forward: Any, kinds: str = ALL, recorded: bool = True, primitive: str | None = None, agree: Any = align
-) -> Any:
-    """An `op` on one or two operands of any dtype, or of those in `kinds`, that are made to agree first.
+def elementwise(compute: Any, kinds: str = ALL, recorded: bool = True, agree: Any = align) -> Any:
+    """An op on one or two operands of any dtype, or of those in `kinds`, that are made to agree first.
 
-    Most of the ops that a program runs are of this kind, and on small arrays the time goes here: hence two functions
-    instead of one with a loop, the common case tried before `align` is called, and `forward` passed over where it is
-    but the backend's `primitive`.
+    `compute` is a function of the backend and the arrays. Most of the ops that a program runs are of this kind, and on
+    small arrays the time goes here: hence two functions instead of one with a loop, and the common case tried before
+    `align` is called.
     """
 
     def unary(x: Any) -> Any:
         if not isinstance(x, Value) or not (x.data.dtype is DEFAULT_FLOAT or x.data.dtype.kind in kinds):
             (x,) = align_tensors(this.name, (x,), kinds)
         lib = x.backend
-        out = Value.kind(forward(x) if primitive is None else getattr(lib, primitive)(x.data), lib)
+        out = Value.kind(compute(lib, x.data), lib)
         if recorded and x.tracked and is_grad_enabled():
             out.node, out.tracked = Node(this, (x,), NO_SETTINGS, out, True), True
         if watching:
@@ -200,15 +198,15 @@ def elementwise(
         elif not (same_shape := x.shape == y.shape):
             broadcast_shapes(this.name, x.shape, y.shape)
         lib = a.backend
-        out = Value.kind(forward(a, b) if primitive is None else getattr(lib, primitive)(a.data, b.data), lib)
+        out = Value.kind(compute(lib, a.data, b.data), lib)
         if recorded and (a.tracked or b.tracked) and is_grad_enabled():
             out.node, out.tracked = Node(this, (a, b), NO_SETTINGS, out, same_shape), True
         if watching:
             watching[0].made(this, (a, b), out, elementwise=True)
         return out
 
-    call = unary if forward.__code__.co_argcount == 1 else binary
-    this = Op(forward, call)
+    call = unary if compute.__code__.co_argcount == 2 else binary
+    this = Op(compute, call, arrays_after=1)
     return call
 
 
@@ -216,22 +214,10 @@ numeric = partial(elementwise, kinds=NUMBERS)  # refuses bools, as torch does
 floating = partial(elementwise, kinds=FLOATS)  # turns integers and bools into the default float first
 
 
-def unary(name: str, doc: str, compute: Any, vjp: Any, kinds: str = FLOATS) -> Any:
-    """The op `name` on a Tensor of `kinds`, in a line: what it gives, how it is computed, its gradient rule.
-
-    `compute` is the name of a primitive, or a function of the backend and the array.
-    """
-    return _tabled(name, doc, compute, lambda x: compute(x.backend, x.data), vjp, kinds)
-
-
-def binary(name: str, doc: str, compute: Any, vjp: Any, kinds: str = ALL, agree: Any = align) -> Any:
-    """The op `name` on two operands of `kinds`, in a line, see `unary`; without rules it gives bools."""
-    return _tabled(name, doc, compute, lambda a, b: compute(a.backend, a.data, b.data), vjp, kinds, agree)
-
-
-def _tabled(name: str, doc: str, compute: Any, forward: Any, vjp: Any, kinds: str, agree: Any = align) -> Any:
-    forward.__name__, forward.__doc__ = name, doc
-    call = elementwise(forward, kinds, vjp is not None, compute if isinstance(compute, str) else None, agree)
+def tabled(name: str, doc: str, compute: Any, vjp: Any, kinds: str = ALL, agree: Any = align) -> Any:
+    """An elementwise op in a line: name, what it gives, how it is computed, its rules; without rules it gives bools."""
+    compute.__name__, compute.__doc__ = name, doc
+    call = elementwise(compute, kinds, vjp is not None, agree)
     if vjp is not None:
         call.vjp = vjp
     return call

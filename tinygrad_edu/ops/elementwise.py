@@ -1,7 +1,6 @@
 """Ops on two operands, element by element: arithmetic, comparison, choice.
 
-Most are a line: name, what it gives, how a backend computes it (the name of a primitive, or a formula in primitives),
-a gradient rule for each operand.
+Most are a line: name, what it gives, how a backend `lib` computes it, a gradient rule for each operand.
 """
 
 from __future__ import annotations
@@ -17,13 +16,11 @@ from tinygrad_edu.ops.agree import (
     NUMBERS,
     align,
     align_tensors,
-    binary,
     broadcast_shapes,
     check_float,
     check_same_dtype,
     elementwise,
-    refuse_bool,
-    unary,
+    tabled,
 )
 from tinygrad_edu.ops.op import op
 
@@ -53,51 +50,51 @@ def _minimum(lib: Backend, a: Array, b: Array) -> Array:
 
 
 # fmt: off
-add = binary("add", "a + b, elementwise.", "add", (lambda g: g, lambda g: g))
-sub = binary("sub", "a - b, elementwise. TypeError for bool, as in torch.",
-             "sub", (lambda g: g, lambda g: -g), NUMBERS)
-neg = unary("neg", "-x, elementwise; for uint8 that is 256 - x. TypeError for bool, as in torch.",
+add = tabled("add", "a + b, elementwise.", lambda lib, a, b: lib.add(a, b), (lambda g: g, lambda g: g))
+sub = tabled("sub", "a - b, elementwise. TypeError for bool, as in torch.",
+             lambda lib, a, b: lib.sub(a, b), (lambda g: g, lambda g: -g), NUMBERS)
+neg = tabled("neg", "-x, elementwise; for uint8 that is 256 - x. TypeError for bool, as in torch.",
             lambda lib, x: lib.mul(x, -1.0) if x.dtype.kind == "f" else lib.sub(0, x),  # 0.0 - 0.0 is not -0.0
             lambda g: -g, NUMBERS)
-mul = binary("mul", "a * b, elementwise.", "mul", (lambda g, b: g * b, lambda g, a: g * a))
-div = binary("div", "a / b, elementwise, a float also for integers.",
-             "div", (lambda g, b: g / b, lambda g, b, out: -g * out / b), FLOATS)
-remainder = binary("remainder", "a - b floor(a / b), elementwise, exactly. ZeroDivisionError for integers by 0.",
+mul = tabled("mul", "a * b, elementwise.", lambda lib, a, b: lib.mul(a, b), (lambda g, b: g * b, lambda g, a: g * a))
+div = tabled("div", "a / b, elementwise, a float also for integers.",
+             lambda lib, a, b: lib.div(a, b), (lambda g, b: g / b, lambda g, b, out: -g * out / b), FLOATS)
+remainder = tabled("remainder", "a - b floor(a / b), elementwise, exactly. ZeroDivisionError for integers by 0.",
                    _remainder, (lambda g: g, lambda g, a, b, out: -g * _quotient(a, b, out)))
-atan2 = binary("atan2", "The angle of the point (b, a) in radians, from -pi to pi, elementwise.",
-               "atan2", (lambda g, a, b: g * _polar(b, a, b), lambda g, a, b: -g * _polar(a, a, b)), FLOATS,
-               align_tensors)
-logaddexp = binary("logaddexp", "log(exp(a) + exp(b)), elementwise, without overflow.", _logaddexp,
+atan2 = tabled("atan2", "The angle of the point (b, a) in radians, from -pi to pi, elementwise.",
+               lambda lib, a, b: lib.atan2(a, b),
+               (lambda g, a, b: g * _polar(b, a, b), lambda g, a, b: -g * _polar(a, a, b)), FLOATS, align_tensors)
+logaddexp = tabled("logaddexp", "log(exp(a) + exp(b)), elementwise, without overflow.", _logaddexp,
                    (lambda g, a, b: g / ((b - a).exp() + 1.0), lambda g, a, b: g / ((a - b).exp() + 1.0)), FLOATS,
                    align_tensors)
 
 # At ties each gets half of the gradient, as in torch; with clamp_min and clamp_max a gets it all.
-maximum = binary("maximum", "The larger of a and b, elementwise; NaN if either is NaN.", "maximum",
+maximum = tabled("maximum", "The larger of a and b, elementwise; NaN if either is.", lambda lib, a, b: lib.maximum(a, b),
                  (lambda g, a, b: where(a < b, 0.0, where(a == b, g / 2.0, g)),
                   lambda g, a, b: where(b < a, 0.0, where(a == b, g / 2.0, g))), ALL, align_tensors)
-minimum = binary("minimum", "The smaller of a and b, elementwise; NaN if either is NaN.", _minimum, maximum.vjp[::-1],
+minimum = tabled("minimum", "The smaller of a and b, elementwise; NaN if either is NaN.", _minimum, maximum.vjp[::-1],
                  ALL, align_tensors)
-clamp_min = binary("clamp_min", "a, or b where a is smaller.", "maximum",
+clamp_min = tabled("clamp_min", "a, or b where a is smaller.", lambda lib, a, b: lib.maximum(a, b),
                    (lambda g, a, b: where(a >= b, g, 0.0), lambda g, a, b: where(a < b, g, 0.0)))
-clamp_max = binary("clamp_max", "a, or b where a is larger.", _minimum,
+clamp_max = tabled("clamp_max", "a, or b where a is larger.", lambda lib, a, b: _minimum(lib, a, b),
                    (lambda g, a, b: where(a <= b, g, 0.0), lambda g, a, b: where(a > b, g, 0.0)))
 
 # Comparisons have no gradient. `a <= b` is not `not b < a`, which NaN would make true.
-lt = binary("lt", "a < b, elementwise.", "less", None)
-gt = binary("gt", "a > b, elementwise.", lambda lib, a, b: lib.less(b, a), None)
-eq = binary("eq", "a == b, elementwise.", "equal", None)
-le = binary("le", "a <= b, elementwise.", lambda lib, a, b: lib.maximum(lib.less(a, b), lib.equal(a, b)), None)
-ge = binary("ge", "a >= b, elementwise.", lambda lib, a, b: lib.maximum(lib.less(b, a), lib.equal(a, b)), None)
-ne = binary("ne", "a != b, elementwise.", lambda lib, a, b: lib.equal(lib.equal(a, b), False), None)
+lt = tabled("lt", "a < b, elementwise.", lambda lib, a, b: lib.less(a, b), None)
+gt = tabled("gt", "a > b, elementwise.", lambda lib, a, b: lib.less(b, a), None)
+eq = tabled("eq", "a == b, elementwise.", lambda lib, a, b: lib.equal(a, b), None)
+le = tabled("le", "a <= b, elementwise.", lambda lib, a, b: lib.maximum(lib.less(a, b), lib.equal(a, b)), None)
+ge = tabled("ge", "a >= b, elementwise.", lambda lib, a, b: lib.maximum(lib.less(b, a), lib.equal(a, b)), None)
+ne = tabled("ne", "a != b, elementwise.", lambda lib, a, b: lib.equal(lib.equal(a, b), False), None)
 
 # Of numbers, all but 0 count as true.
-logical_not = unary("logical_not", "Whether x is 0 or False, elementwise.",
+logical_not = tabled("logical_not", "Whether x is 0 or False, elementwise.",
                     lambda lib, x: lib.equal(_truth(lib, x), False), None, ALL)
-logical_and = binary("logical_and", "Whether a and b are true, elementwise.",
+logical_and = tabled("logical_and", "Whether a and b are true, elementwise.",
                      lambda lib, a, b: lib.mul(_truth(lib, a), _truth(lib, b)), None)
-logical_or = binary("logical_or", "Whether a or b is true, elementwise.",
+logical_or = tabled("logical_or", "Whether a or b is true, elementwise.",
                     lambda lib, a, b: lib.maximum(_truth(lib, a), _truth(lib, b)), None)
-logical_xor = binary("logical_xor", "Whether one of a and b is true, and the other is not, elementwise.",
+logical_xor = tabled("logical_xor", "Whether one of a and b is true, and the other is not, elementwise.",
                      lambda lib, a, b: lib.equal(lib.equal(_truth(lib, a), _truth(lib, b)), False), None)
 # fmt: on
 
@@ -112,18 +109,14 @@ def _polar(leg: Any, a: Any, b: Any) -> Any:
 
 
 @elementwise
-def _pow(a, b) -> Array:
-    return a.backend.pow(a.data, b.data) if a.data.dtype.kind == "f" else _pow_integers(a, b)
-
-
-def _pow_integers(a: Value, b: Value) -> Array:
-    """As torch: to a negative power, 1 and -1 have an integer as result, and all others give 0."""
-    refuse_bool("pow", a)
-    lib, x, n = a.backend, a.data, b.data
-    if n.dtype.kind == "u":
-        return lib.pow(x, n)
-    out = lib.pow(x, lib.maximum(n, lib.mul(n, -1)))
-    return lib.where(lib.less(n, 0), lib.where(lib.equal(lib.mul(x, x), 1), out, 0), out)
+def _pow(lib, a, b) -> Array:
+    """Integers as torch: to a negative power, 1 and -1 have an integer as result, and all others give 0."""
+    if a.dtype.kind in "fu":
+        return lib.pow(a, b)
+    if a.dtype.kind == "b":
+        raise TypeError("pow: not defined for bool; convert it first, x.long() or x.float()")
+    out = lib.pow(a, lib.maximum(b, lib.mul(b, -1)))
+    return lib.where(lib.less(b, 0), lib.where(lib.equal(lib.mul(a, a), 1), out, 0), out)
 
 
 _pow.vjp = (

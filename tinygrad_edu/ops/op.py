@@ -62,7 +62,8 @@ class Plan:
 
     `keep` are the positions of arguments, None standing for the result; it is None itself for all arguments as they
     are. `names` are what the rules call them; the arguments of a `*name` parameter are called (name, position). `rules`
-    holds each rule with what it asks for: positions in `names`, or the names of settings; it is None for a joint one.
+    holds each rule with what it asks for: None for nothing, a position in `names`, or a tuple of such positions and of
+    names of settings; it is None itself for a joint rule.
     """
 
     __slots__ = ("keep", "names", "needs", "op", "rules")
@@ -73,7 +74,7 @@ class Plan:
         needs: tuple[bool, ...],
         names: tuple[Any, ...],
         keep: tuple[int | None, ...] | None,
-        rules: tuple[tuple[Any, tuple[Any, ...]], ...] | None,
+        rules: tuple[tuple[Any, Any], ...] | None,
     ) -> None:
         self.op, self.needs, self.names, self.keep, self.rules = op, needs, names, keep, rules
 
@@ -106,10 +107,13 @@ class Op:
     the broadcast shape.
     """
 
-    def __init__(self, forward: Callable[..., Any], call: Any) -> None:
+    def __init__(self, forward: Callable[..., Any], call: Any, arrays_after: int | None = None) -> None:
         self.forward = forward
         self.call: Any = call
+        self.first = arrays_after or 0  # an elementwise op's body begins with the backend, and goes on with arrays
         update_wrapper(call, forward)
+        if arrays_after:
+            del call.__wrapped__  # the arguments are not the body's
         self.call.op = self
         self.name = self.call.__name__ = forward.__name__.strip("_")
         _own_code(call, self.name)
@@ -118,7 +122,7 @@ class Op:
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """The arguments and settings of the op."""
-        return tuple(signature(self.forward).parameters.values())
+        return tuple(signature(self.forward).parameters.values())[self.first :]
 
     @cached_property
     def rules(self) -> tuple[Any, ...]:
@@ -161,12 +165,10 @@ class Op:
         names = tuple([name for name, _ in entries])
         rules = None
         if not self.joint:
-            rules = tuple(
-                [
-                    (rule, tuple([names.index(n) if n in names else n for n in asks])) if need and rule else (None, ())
-                    for rule, asks, need in zip(self.rules, self.asks, needs, strict=True)
-                ]
-            )
+            places = [tuple([names.index(n) if n in names else n for n in asks]) for asks in self.asks]
+            ats = [at[0] if len(at) == 1 and type(at[0]) is int else at or None for at in places]
+            each = zip(self.rules, ats, needs, strict=True)
+            rules = tuple([(rule, at) if need and rule else (None, None) for rule, at, need in each])
         keep = tuple([i for _, i in entries])
         return Plan(self, needs, names, None if keep == tuple(range(len(needs))) else keep, rules)
 
@@ -177,12 +179,10 @@ class Op:
             saved = NOTHING if node.saved is NOTHING else node.intact()
             gs: list[Tensor | None] = []
             for rule, at in plan.rules:
-                if rule is None:
-                    gs.append(None)
-                elif not at:
-                    gs.append(rule(g))
-                elif len(at) == 1 and type(at[0]) is int:
-                    gs.append(rule(g, saved[at[0]]))
+                if type(at) is int:
+                    gs.append(rule(g, saved[at]))
+                elif at is None:
+                    gs.append(rule(g) if rule else None)
                 else:
                     gs.append(rule(g, *[saved[i] if type(i) is int else node.setting(i) for i in at]))
             return gs

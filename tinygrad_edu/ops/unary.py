@@ -1,7 +1,6 @@
 """Functions of one number, element by element: exponentials, trigonometry, rounding and their kin.
 
-Each is a line: its name, how a backend computes it (the name of a primitive, or a formula in primitives), and its
-gradient rule.
+Each is a line: its name, what it gives, how a backend `b` computes it, and its gradient rule.
 """
 
 from __future__ import annotations
@@ -13,51 +12,15 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.backend import Array, Backend
-from tinygrad_edu.ops.agree import ALL, NUMBERS, numeric, unary
+from tinygrad_edu.ops.agree import ALL, FLOATS, NUMBERS, numeric, tabled
 from tinygrad_edu.ops.elementwise import where
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
 
 
-# fmt: off
-exp = unary("exp", "e ** x, elementwise.", "exp", lambda g, out: g * out)
-exp2 = unary("exp2", "2 ** x, elementwise.", lambda b, x: b.pow(2.0, x), lambda g, out: g * out * LN2)
-expm1 = unary("expm1", "exp(x) - 1, elementwise, accurate near 0.", "expm1", lambda g, out: g * (out + 1.0))
-log = unary("log", "The natural logarithm, elementwise: -inf at 0, NaN below.", "log", lambda g, x: g / x)
-log1p = unary("log1p", "log(1 + x), elementwise, accurate near 0.", "log1p", lambda g, x: g / (x + 1.0))
-log2 = unary("log2", "The logarithm to base 2, elementwise.",
-             lambda b, x: b.div(b.log(x), LN2), lambda g, x: g / (x * LN2))
-log10 = unary("log10", "The logarithm to base 10, elementwise.",
-              lambda b, x: b.div(b.log(x), LN10), lambda g, x: g / (x * LN10))
-sqrt = unary("sqrt", "The square root, elementwise: NaN below 0.", "sqrt", lambda g, out: g / (out * 2.0))
-rsqrt = unary("rsqrt", "1 / sqrt(x), elementwise.",
-              lambda b, x: b.div(1.0, b.sqrt(x)), lambda g, out: g * -0.5 * (out * out * out))
-reciprocal = unary("reciprocal", "1 / x, elementwise.", lambda b, x: b.div(1.0, x), lambda g, out: -g * (out * out))
-square = unary("square", "x * x, elementwise; int64 for bools.", lambda b, x: b.mul(y := _no_bool(b, x), y),
-               lambda g, x: g * (x * 2.0), ALL)
-abs = unary("abs", "|x|, elementwise; the gradient at 0 is 0. TypeError for bool, as in torch.",
-            lambda b, x: b.maximum(x, 0 if x.dtype.kind == "u" else b.mul(x, -1)), lambda g, x: g * sign(x), NUMBERS)
-sign: Any = unary("sign", "1, 0 or -1, as x is above, at or below 0 (0 for NaN), elementwise.",
-             lambda b, x: b.sub(b.cast(b.less(0, x), x.dtype), b.cast(b.less(x, 0), x.dtype)) if x.dtype.kind != "b"
-             else x, lambda g: g.new_zeros(g.shape), ALL)
-sin = unary("sin", "The sine of x in radians, elementwise.", "sin", lambda g, x: g * cos(x))
-cos: Any = unary("cos", "The cosine of x in radians, elementwise.", "cos", lambda g, x: g * -sin(x))
-tan = unary("tan", "The tangent of x in radians, elementwise.",
-            lambda b, x: b.div(b.sin(x), b.cos(x)), lambda g, out: g * (out * out + 1.0))
-asin = unary("asin", "The angle in radians, -pi/2 to pi/2, whose sine is x, elementwise: NaN outside -1 to 1.",
-             lambda b, x: b.atan2(x, _other_leg(b, x)), lambda g, x: g * rsqrt(1.0 - x * x))
-acos = unary("acos", "The angle in radians, 0 to pi, whose cosine is x, elementwise: NaN outside -1 to 1.",
-             lambda b, x: b.atan2(_other_leg(b, x), x), lambda g, x: -g * rsqrt(1.0 - x * x))
-atan = unary("atan", "The angle in radians, -pi/2 to pi/2, whose tangent is x, elementwise.",
-             lambda b, x: b.atan2(x, 1.0), lambda g, x: g / (x * x + 1.0))
-sinh: Any = unary("sinh", "The hyperbolic sine, elementwise.", lambda b, x: _sinh(b, x), lambda g, x: g * cosh(x))
-cosh: Any = unary("cosh", "The hyperbolic cosine, elementwise.", lambda b, x: _cosh(b, x), lambda g, x: g * sinh(x))
-tanh = unary("tanh", "The hyperbolic tangent, elementwise.", "tanh", lambda g, out: g - g * out * out)
-sigmoid = unary("sigmoid", "1 / (1 + exp(-x)), elementwise.",
-                lambda b, x: b.div(1.0, b.add(b.exp(b.mul(x, -1.0)), 1.0)), lambda g, out: g * (out - out * out))
-erf = unary("erf", "2/sqrt(pi) times the integral of exp(-t ** 2) from 0 to x, elementwise.",
-            "erf", lambda g, x: g * exp(x * -x) * (2.0 / math.sqrt(math.pi)))
-# fmt: on
+def unary(name: str, doc: str, compute: Any, vjp: Any, kinds: str = FLOATS) -> Any:
+    """An op on one Tensor, made a float first if `kinds` are floats."""
+    return tabled(name, doc, compute, vjp, kinds)
 
 
 def _no_bool(b: Backend, x: Array) -> Array:
@@ -79,6 +42,47 @@ def _cosh(b: Backend, x: Array) -> Array:
     """(h² + 1/h²) / 2, h = exp(x/2): right also where exp(x) overflows."""
     h = b.exp(b.mul(x, 0.5))
     return b.add(b.mul(b.mul(h, 0.5), h), b.div(b.div(0.5, h), h))
+
+
+# fmt: off
+exp = unary("exp", "e ** x.", lambda b, x: b.exp(x), lambda g, out: g * out)
+exp2 = unary("exp2", "2 ** x.", lambda b, x: b.pow(2.0, x), lambda g, out: g * out * LN2)
+expm1 = unary("expm1", "exp(x) - 1, accurate near 0.", lambda b, x: b.expm1(x), lambda g, out: g * (out + 1.0))
+log = unary("log", "The natural logarithm: -inf at 0, NaN below.", lambda b, x: b.log(x), lambda g, x: g / x)
+log1p = unary("log1p", "log(1 + x), accurate near 0.", lambda b, x: b.log1p(x), lambda g, x: g / (x + 1.0))
+log2 = unary("log2", "The logarithm to base 2.",
+             lambda b, x: b.div(b.log(x), LN2), lambda g, x: g / (x * LN2))
+log10 = unary("log10", "The logarithm to base 10.",
+              lambda b, x: b.div(b.log(x), LN10), lambda g, x: g / (x * LN10))
+sqrt = unary("sqrt", "The square root: NaN below 0.", lambda b, x: b.sqrt(x), lambda g, out: g / (out * 2.0))
+rsqrt = unary("rsqrt", "1 / sqrt(x).",
+              lambda b, x: b.div(1.0, b.sqrt(x)), lambda g, out: g * -0.5 * (out * out * out))
+reciprocal = unary("reciprocal", "1 / x.", lambda b, x: b.div(1.0, x), lambda g, out: -g * (out * out))
+square = unary("square", "x * x, elementwise; int64 for bools.", lambda b, x: b.mul(y := _no_bool(b, x), y),
+               lambda g, x: g * (x * 2.0), ALL)
+abs = unary("abs", "|x|, elementwise; the gradient at 0 is 0. TypeError for bool, as in torch.",
+            lambda b, x: b.maximum(x, 0 if x.dtype.kind == "u" else b.mul(x, -1)), lambda g, x: g * sign(x), NUMBERS)
+sign: Any = unary("sign", "1, 0 or -1, as x is above, at or below 0 (0 for NaN).",
+             lambda b, x: b.sub(b.cast(b.less(0, x), x.dtype), b.cast(b.less(x, 0), x.dtype)) if x.dtype.kind != "b"
+             else x, lambda g: g.new_zeros(g.shape), ALL)
+sin = unary("sin", "The sine of x in radians.", lambda b, x: b.sin(x), lambda g, x: g * cos(x))
+cos: Any = unary("cos", "The cosine of x in radians.", lambda b, x: b.cos(x), lambda g, x: g * -sin(x))
+tan = unary("tan", "The tangent of x in radians.",
+            lambda b, x: b.div(b.sin(x), b.cos(x)), lambda g, out: g * (out * out + 1.0))
+asin = unary("asin", "The angle in radians, -pi/2 to pi/2, whose sine is x: NaN outside -1 to 1.",
+             lambda b, x: b.atan2(x, _other_leg(b, x)), lambda g, x: g * rsqrt(1.0 - x * x))
+acos = unary("acos", "The angle in radians, 0 to pi, whose cosine is x: NaN outside -1 to 1.",
+             lambda b, x: b.atan2(_other_leg(b, x), x), lambda g, x: -g * rsqrt(1.0 - x * x))
+atan = unary("atan", "The angle in radians, -pi/2 to pi/2, whose tangent is x.",
+             lambda b, x: b.atan2(x, 1.0), lambda g, x: g / (x * x + 1.0))
+sinh: Any = unary("sinh", "The hyperbolic sine.", _sinh, lambda g, x: g * cosh(x))
+cosh: Any = unary("cosh", "The hyperbolic cosine.", _cosh, lambda g, x: g * sinh(x))
+tanh = unary("tanh", "The hyperbolic tangent.", lambda b, x: b.tanh(x), lambda g, out: g - g * out * out)
+sigmoid = unary("sigmoid", "1 / (1 + exp(-x)).",
+                lambda b, x: b.div(1.0, b.add(b.exp(b.mul(x, -1.0)), 1.0)), lambda g, out: g * (out - out * out))
+erf = unary("erf", "2/sqrt(pi) times the integral of exp(-t ** 2) from 0 to x.",
+            lambda b, x: b.erf(x), lambda g, x: g * exp(x * -x) * (2.0 / math.sqrt(math.pi)))
+# fmt: on
 
 
 # Steps: the gradient is 0 everywhere, as in torch.
@@ -117,9 +121,9 @@ def round(x: Any, *, decimals: int = 0) -> Any:
 
 
 @numeric
-def relu(x) -> Array:
+def relu(b, x) -> Array:
     """max(x, 0), elementwise; the gradient at 0 is 0, as in torch. TypeError for bool."""
-    return x.backend.maximum(x.data, 0)
+    return b.maximum(x, 0)
 
 
 relu.vjp = lambda g, out: where(out == 0.0, 0.0, g)  # so written, a NaN lets the gradient through, as torch does
