@@ -142,6 +142,7 @@ class Node:
         for a in saved:
             if a.version is not None and a.version[0]:
                 self.stamps = _stamps(saved)
+                break
 
     def intact(self) -> tuple[Value, ...]:
         """What was saved. RuntimeError if it was freed, or changed in place since."""
@@ -151,8 +152,9 @@ class Node:
                 f"backward: the graph was already walked and freed (noticed at op '{self.plan.op.name}'); to walk it "
                 "again, call the first backward() or grad() with retain_graph=True"
             )
-        for tensor in saved:
-            if tensor.version is not None and tensor.version[0]:
+        stamps = self.stamps
+        for i, tensor in enumerate(saved):
+            if tensor.version is not None and tensor.version[0] != (0 if stamps is None else stamps[i]):
                 self.check_unchanged(saved)
         return saved
 

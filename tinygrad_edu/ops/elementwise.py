@@ -69,7 +69,8 @@ logaddexp = tabled("logaddexp", "log(exp(a) + exp(b)), elementwise, without over
                    align_tensors)
 
 # At ties each gets half of the gradient, as in torch; with clamp_min and clamp_max a gets it all.
-maximum = tabled("maximum", "The larger of a and b, elementwise; NaN if either is.", lambda lib, a, b: lib.maximum(a, b),
+maximum = tabled("maximum", "The larger of a and b, elementwise; NaN if either is.",
+                 lambda lib, a, b: lib.maximum(a, b),
                  (lambda g, a, b: where(a < b, 0.0, where(a == b, g / 2.0, g)),
                   lambda g, a, b: where(b < a, 0.0, where(a == b, g / 2.0, g))), ALL, align_tensors)
 minimum = tabled("minimum", "The smaller of a and b, elementwise; NaN if either is NaN.", _minimum, maximum.vjp[::-1],
