@@ -20,7 +20,7 @@ from tinygrad_edu.bench.by_hand import BY_HAND
 from tinygrad_edu.bench.timing import alternate
 from tinygrad_edu.errors import require, unknown
 
-LARGE, TINY = (10_000, 100_000), 10
+LARGE, TINY = (10_000, 100_000, 1_000_000), 10
 TIMES = 10  # a backward pass is begun once for all ops of a program: what that takes is shared by so many here
 WANTED = {"by hand": 1.5, "torch": 1.2}
 
@@ -87,6 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             ratios.append([ratio(name, n, peer, args.seconds) for n, peer in columns])
             print(f"{name:20s}" + "".join(f"{r:12.2f}" for r in ratios[-1]), flush=True)
     print(f"{'median':20s}" + "".join(f"{median(column):12.2f}" for column in zip(*ratios, strict=True)))
+    large = [r for row in ratios for r, (_, peer) in zip(row, columns, strict=True) if peer == "by hand"]
+    print(f"median over all ops and sizes beside NumPy by hand: {median(large):.2f}")
     print(f"{'wanted, at most':20s}" + "".join(f"{WANTED[peer]:12.2f}" for _, peer in columns))
     return 0
 
