@@ -31,3 +31,12 @@ def test_the_hooks_are_hooks() -> None:
     exec(BLOCKS[2], names)
     assert set(names["register_backends"]()) == {"mine"}
     assert names["register_estimators"]()["my-method"]() is object
+
+
+def test_the_tools_run(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    exec(BLOCKS[3], {"tg": tg, "model": lambda x: x * x, "x": x})
+    assert x.grad is not None
+    assert x.grad.tolist() == [1.0, 0.5]
+    assert "<svg" in Path("graph.svg").read_text()
