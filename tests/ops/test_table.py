@@ -95,7 +95,7 @@ NO_FUNCTIONS, UNDOCUMENTED = (
 
 
 def settings_of_torch(f: Any) -> list[str]:
-    """The words in a torch function's signature, or in all the calls that its docstring shows: its parameters' names."""
+    """The words in a torch function's signature, or in all the calls that its docstring shows."""
     try:
         return [*inspect.signature(f).parameters]
     except ValueError:
