@@ -292,7 +292,7 @@ class Tensor(Value):
     sqrt, rsqrt, square, reciprocal, sigmoid = ops.sqrt, ops.rsqrt, ops.square, ops.reciprocal, ops.sigmoid
     sin, cos, tan, sinh, cosh, tanh = ops.sin, ops.cos, ops.tan, ops.sinh, ops.cosh, ops.tanh
     asin, acos, atan, atan2, erf, relu = ops.asin, ops.acos, ops.atan, ops.atan2, ops.erf, ops.relu
-    floor, ceil, round, trunc, sign, abs, neg = ops.floor, ops.ceil, ops.round, ops.trunc, ops.sign, ops.abs, ops.neg
+    floor, ceil, round, trunc, sign, abs, neg = ops.floor, ops.ceil, fn.round, ops.trunc, ops.sign, ops.abs, ops.neg
     add, sub, mul, div, pow, remainder, lerp = ops.add, ops.sub, ops.mul, ops.div, ops.pow, ops.remainder, ops.lerp
     maximum, minimum, logaddexp, where = ops.maximum, ops.minimum, ops.logaddexp, _where
     clamp, clamp_min, clamp_max, masked_fill = ops.clamp, ops.clamp_min, ops.clamp_max, fn.masked_fill
@@ -306,8 +306,8 @@ class Tensor(Value):
     softmax, log_softmax, matmul, mm, mv = ops.softmax, ops.log_softmax, ops.matmul, fn.mm, fn.mv
     bmm, dot, outer, addmm, clone = fn.bmm, fn.dot, fn.outer, fn.addmm, ops.clone
     reshape, view, flatten, unflatten, ravel = ops.reshape, ops.reshape, fn.flatten, fn.unflatten, fn.ravel
-    permute, transpose, movedim, squeeze = ops.permute, ops.transpose, fn.movedim, fn.squeeze
-    unsqueeze, expand, broadcast_to, repeat = ops.unsqueeze, ops.expand, fn.broadcast_to, fn.repeat
+    permute, transpose, movedim, squeeze = ops.permute, fn.transpose, fn.movedim, fn.squeeze
+    unsqueeze, expand, broadcast_to, repeat = fn.unsqueeze, ops.expand, fn.broadcast_to, fn.repeat
     tile, split, chunk, unbind, flip, roll = fn.tile, fn.split, fn.chunk, fn.unbind, ops.flip, fn.roll
     diag, diagonal, trace, tril, triu = fn.diag, fn.diagonal, fn.trace, fn.tril, fn.triu
     gather, scatter_add, index_select = fn.gather, fn.scatter_add, fn.index_select
@@ -325,7 +325,7 @@ class Tensor(Value):
     @property
     def mT(self) -> Tensor:
         """The last two dimensions exchanged."""
-        return ops.transpose(self, -2, -1)
+        return fn.transpose(self, -2, -1)
 
 
 class Cotangent(Tensor):

@@ -3,7 +3,7 @@
 # fmt: off
 # ruff: noqa: F401, I001
 from tinygrad_edu.functions.assign import setitem
-from tinygrad_edu.functions.elementwise import allclose, isclose, isfinite, isinf, isnan
+from tinygrad_edu.functions.elementwise import allclose, isclose, isfinite, isinf, isnan, round
 from tinygrad_edu.functions.products import addmm, bmm, dot, einsum, mm, mv, outer, tensordot
 from tinygrad_edu.functions.reduce import all, any, cumprod, diff, max, min
 from tinygrad_edu.functions.select import (
@@ -11,7 +11,8 @@ from tinygrad_edu.functions.select import (
     trace, tril, triu,
 )
 from tinygrad_edu.functions.shape import (
-    broadcast_to, chunk, flatten, movedim, ravel, repeat, roll, split, squeeze, stack, tile, unbind, unflatten,
+    broadcast_to, chunk, flatten, movedim, ravel, repeat, roll, split, squeeze, stack, tile, transpose,
+    unbind, unflatten, unsqueeze,
 )
 
 __all__ = [name for name, f in globals().items() if callable(f)]

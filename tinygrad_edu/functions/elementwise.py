@@ -1,4 +1,4 @@
-"""Element by element: what kind of number each is, and how close two are."""
+"""Element by element: what kind of number each is, how close two are, and rounding."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tinygrad_edu.functions.reduce import all
 from tinygrad_edu.ops.agree import broadcast_shapes, cast, check_same_dtype
 from tinygrad_edu.ops.elementwise import eq, le, logical_or, lt, ne, where
 from tinygrad_edu.ops.op import check_tensor
+from tinygrad_edu.ops.unary import rounded
 
 
 def isnan(x: Any) -> Any:
@@ -44,3 +45,11 @@ def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: b
 def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Whether `isclose` holds everywhere."""
     return all(isclose(a, b, rtol, atol, equal_nan)).item()
+
+
+def round(x: Any, *, decimals: int = 0) -> Any:
+    """x to so many decimals, the even one of two that are as near; the gradient is 0."""
+    if not decimals:
+        return rounded(x)
+    scale = 10.0 ** max(decimals, -decimals)
+    return rounded(x * scale) / scale if decimals > 0 else rounded(x / scale) * scale

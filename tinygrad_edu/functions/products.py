@@ -7,9 +7,10 @@ import string
 from typing import Any
 
 from tinygrad_edu.functions.select import diagonal
+from tinygrad_edu.functions.shape import unsqueeze
 from tinygrad_edu.ops.agree import broadcast_shapes
 from tinygrad_edu.ops.linalg import check_product, matmul
-from tinygrad_edu.ops.shape import canonical_dims, permute, reshape, unsqueeze
+from tinygrad_edu.ops.shape import canonical_dims, permute, reshape
 
 
 def _product(name: str, form: str, doc: str) -> Any:

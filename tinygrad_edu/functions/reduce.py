@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.autograd import Value
-from tinygrad_edu.functions.select import ValuesAndIndices, gather
+from tinygrad_edu.functions.select import ValuesAndIndices, found_at
 from tinygrad_edu.functions.shape import squeeze
 from tinygrad_edu.ops.agree import cast
 from tinygrad_edu.ops.elementwise import eq, maximum, minimum, ne
@@ -63,7 +63,7 @@ def _choice(name: str, which: str, of_all: Any, op: Any, of_two: Any) -> Any:
         if dim is None:
             return of_all(x)
         indices = position(name, op, x, dim, keepdim=True)
-        values = gather(x, dim, indices)
+        values, _ = found_at(x, dim, indices)
         if not keepdim and x.ndim:
             values, indices = squeeze(values, dim), squeeze(indices, dim)
         return ValuesAndIndices(values, indices)

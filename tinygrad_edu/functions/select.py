@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,11 +31,28 @@ def _grids(name: str, x: Any, dim: int, index: Any) -> list[Any]:
     if index.ndim != x.ndim or any(i > x.shape[d] for d, i in enumerate(index.shape) if d != dim):
         raise ValueError(f"{name}: index of shape {index.shape} does not fit shape {x.shape} along dim {dim}")
     check_index(name, index, x.shape[dim], dim, 0)
-    grids = []
-    for d, n in enumerate(index.shape):
-        positions = np.arange(n).reshape([n if i == d else 1 for i in range(x.ndim)])
-        grids.append(index if d == dim else Value.kind(x.backend.from_numpy(positions), x.backend))
-    return grids
+    return _beside(index, dim)
+
+
+def _beside(index: Any, dim: int) -> list[Any]:
+    """`index`, and in the place of each dimension but `dim` that dimension's positions."""
+    grids = _positions_along(index.backend, index.data.shape)
+    return [*grids[:dim], index, *grids[dim + 1 :]]
+
+
+@lru_cache(maxsize=1000)
+def _positions_along(backend: Any, shape: tuple[int, ...]) -> list[Any]:
+    """For each dimension 0, 1, ... up to its size, in its place among dimensions of size 1."""
+    shapes = [[n if i == d else 1 for i in range(len(shape))] for d, n in enumerate(shape)]
+    grids = [np.arange(n).reshape(s) for n, s in zip(shape, shapes, strict=True)]
+    return [Value.kind(backend.from_numpy(grid), backend) for grid in grids]
+
+
+def found_at(x: Any, dim: int, indices: Any) -> ValuesAndIndices:
+    """What `indices`, known to be right, stand for along `dim`, and the indices."""
+    if not x.ndim:
+        return ValuesAndIndices(x.clone(), indices)
+    return ValuesAndIndices(take(x, *_beside(indices, canonical_dim("gather", dim, x.ndim))), indices)
 
 
 def gather(x: Any, dim: int, index: Any) -> Any:
@@ -134,7 +152,7 @@ def _order(name: str, x: Any, dim: int, descending: bool) -> Any:
 def sort(x: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     """(values, indices): x sorted along `dim`, equal elements in their order, NaN counting as largest."""
     indices = _order("sort", x, dim, descending)
-    return ValuesAndIndices(gather(x, dim, indices), indices)
+    return found_at(x, dim, indices)
 
 
 def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
@@ -146,7 +164,7 @@ def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = Tru
     if not 0 <= k <= x.shape[dim]:
         raise ValueError(f"topk: expected k from 0 to {x.shape[dim]}, the size of dimension {dim}, got {k}")
     indices = part(_order("topk", x, dim, largest), dim, 0, k)
-    return ValuesAndIndices(gather(x, dim, indices), indices)
+    return found_at(x, dim, indices)
 
 
 # Diagonals and triangles.
@@ -198,9 +216,12 @@ def _triangle(name: str, doc: str, inside: Any) -> Any:
         check_tensor(name, x)
         if x.ndim < 2:
             raise ValueError(f"{name}: expected at least 2 dimensions, got shape {x.shape}")
-        rows, columns = np.ogrid[: x.shape[-2], : x.shape[-1]]
-        (mask,) = _positions(x, inside(columns - rows, diagonal))
-        return where(mask, x, 0 if x.data.dtype.kind != "b" else False)
+        return where(mask(x.backend, *x.shape[-2:], diagonal), x, 0 if x.data.dtype.kind != "b" else False)
+
+    @lru_cache(maxsize=8)
+    def mask(backend: Any, rows: int, columns: int, diagonal: int) -> Any:
+        i, j = np.ogrid[:rows, :columns]
+        return Value.kind(backend.from_numpy(inside(j - i, diagonal)), backend)
 
     triangle.__name__, triangle.__doc__ = name, doc
     return triangle

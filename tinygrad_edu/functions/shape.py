@@ -16,7 +16,6 @@ from tinygrad_edu.ops.shape import (
     part,
     permute,
     reshape,
-    unsqueeze,
 )
 
 
@@ -146,3 +145,21 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
         raise ValueError(f"stack: expected Tensors of one shape, got {sorted(shapes)}")
     dim = canonical_dim("stack", dim, tensors[0].ndim + 1)
     return cat([unsqueeze(x, dim) for x in tensors], dim)
+
+
+def unsqueeze(x: Any, dim: int) -> Any:
+    """x with a dimension of size 1 put in at `dim`."""
+    check_tensor("unsqueeze", x)
+    dim = canonical_dim("unsqueeze", dim, x.ndim + 1)
+    return reshape(x, (*x.data.shape[:dim], 1, *x.data.shape[dim:]))
+
+
+def transpose(x: Any, dim0: int, dim1: int) -> Any:
+    """x with two dimensions exchanged."""
+    check_tensor("transpose", x)
+    if x.ndim == 0 and {dim0, dim1} <= {0, -1}:
+        return permute(x)  # torch lets a 0-d Tensor have a dimension 0
+    a, b = canonical_dim("transpose", dim0, x.ndim), canonical_dim("transpose", dim1, x.ndim)
+    order = list(range(x.ndim))
+    order[a], order[b] = b, a
+    return permute(x, order)

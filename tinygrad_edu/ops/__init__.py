@@ -10,9 +10,9 @@ from tinygrad_edu.ops.elementwise import (
 )
 from tinygrad_edu.ops.unary import (
     abs, acos, asin, atan, ceil, cos, cosh, erf, exp, exp2, expm1, floor, log, log10, log1p, log2, reciprocal, relu,
-    round, rsqrt, sigmoid, sign, sin, sinh, sqrt, square, tan, tanh, trunc,
+    rsqrt, sigmoid, sign, sin, sinh, sqrt, square, tan, tanh, trunc,
 )
-from tinygrad_edu.ops.shape import cat, expand, flip, permute, reshape, transpose, unsqueeze
+from tinygrad_edu.ops.shape import cat, expand, flip, permute, reshape
 from tinygrad_edu.ops.index import getitem
 from tinygrad_edu.ops.reduce import amax, amin, argmax, argmin, cumsum, mean, norm, prod, std, sum, var
 from tinygrad_edu.ops.linalg import matmul

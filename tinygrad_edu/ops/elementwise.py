@@ -49,6 +49,28 @@ def _minimum(lib: Backend, a: Array, b: Array) -> Array:
     return lib.where(lib.maximum(lib.less(a, b), lib.equal(lib.equal(a, a), False)), a, b)  # NaN if either is
 
 
+@op
+def _part(g, *others, of):
+    """What `of`, a function of the backend and the arrays, lets through of g: 0 or a fixed share of each element."""
+    return of(g.backend, g.data, *[x.data for x in others])
+
+
+_part.vjp = lambda g, others, of: (_part(g, *others, of=of), *[None] * len(others))
+
+
+def _larger(lib: Backend, g: Array, a: Array, b: Array) -> Array:
+    """What a gets of the gradient of the maximum of a and b: half at ties, all beside a NaN, as in torch."""
+    return lib.where(lib.less(a, b), 0.0, lib.where(lib.equal(a, b), lib.mul(g, 0.5), g))
+
+
+def _up_to(lib: Backend, g: Array, a: Array, b: Array) -> Array:
+    return lib.where(lib.maximum(lib.less(a, b), lib.equal(a, b)), g, 0.0)
+
+
+def _below(lib: Backend, g: Array, a: Array, b: Array) -> Array:
+    return lib.where(lib.less(a, b), g, 0.0)
+
+
 # fmt: off
 add = tabled("add", "a + b, elementwise.", lambda lib, a, b: lib.add(a, b), (lambda g: g, lambda g: g))
 sub = tabled("sub", "a - b, elementwise. TypeError for bool, as in torch.",
@@ -71,14 +93,14 @@ logaddexp = tabled("logaddexp", "log(exp(a) + exp(b)), elementwise, without over
 # At ties each gets half of the gradient, as in torch; with clamp_min and clamp_max a gets it all.
 maximum = tabled("maximum", "The larger of a and b, elementwise; NaN if either is.",
                  lambda lib, a, b: lib.maximum(a, b),
-                 (lambda g, a, b: where(a < b, 0.0, where(a == b, g / 2.0, g)),
-                  lambda g, a, b: where(b < a, 0.0, where(a == b, g / 2.0, g))), ALL, align_tensors)
+                 (lambda g, a, b: _part(g, a, b, of=_larger), lambda g, a, b: _part(g, b, a, of=_larger)),
+                 ALL, align_tensors)
 minimum = tabled("minimum", "The smaller of a and b, elementwise; NaN if either is NaN.", _minimum, maximum.vjp[::-1],
                  ALL, align_tensors)
 clamp_min = tabled("clamp_min", "a, or b where a is smaller.", lambda lib, a, b: lib.maximum(a, b),
-                   (lambda g, a, b: where(a >= b, g, 0.0), lambda g, a, b: where(a < b, g, 0.0)))
+                   (lambda g, a, b: _part(g, b, a, of=_up_to), lambda g, a, b: _part(g, a, b, of=_below)))
 clamp_max = tabled("clamp_max", "a, or b where a is larger.", lambda lib, a, b: _minimum(lib, a, b),
-                   (lambda g, a, b: where(a <= b, g, 0.0), lambda g, a, b: where(a > b, g, 0.0)))
+                   (lambda g, a, b: _part(g, a, b, of=_up_to), lambda g, a, b: _part(g, b, a, of=_below)))
 
 # Comparisons have no gradient. `a <= b` is not `not b < a`, which NaN would make true.
 lt = tabled("lt", "a < b, elementwise.", lambda lib, a, b: lib.less(a, b), None)
@@ -142,8 +164,8 @@ def _clamp(x, low, high):
 
 
 _clamp.vjp = (
-    lambda g, x, low, high: where((x >= low) * (x <= high), g, 0.0),
-    lambda g, x, low, high: where((low < high) * (x < low), g, 0.0),
+    lambda g, x, low, high: _part(_part(g, low, x, of=_up_to), x, high, of=_up_to),
+    lambda g, x, low, high: _part(_part(g, low, high, of=_below), x, low, of=_below),
     lambda g, x, low, high: where(logical_or(x > high, high < low), g, 0.0),
 )
 

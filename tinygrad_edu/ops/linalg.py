@@ -6,7 +6,7 @@ from typing import Any
 
 from tinygrad_edu.ops.agree import broadcast_shapes, check_same_dtype, refuse_bool
 from tinygrad_edu.ops.op import op
-from tinygrad_edu.ops.shape import reshape, unsqueeze
+from tinygrad_edu.ops.shape import reshape
 
 
 @op
@@ -14,6 +14,12 @@ def _matmul(a, b):
     return a.backend.matmul(a.data, b.data)
 
 
+@op
+def _dot(a, b):
+    return a.backend.sum(a.backend.mul(a.data, b.data), (0,), False)
+
+
+_dot.vjp = (lambda g, b: g * b, lambda g, a: g * a)
 _matmul.vjp = (lambda g, b: _matmul(g, b.mT), lambda g, a: _matmul(a.mT, g))
 
 
@@ -40,11 +46,11 @@ def matmul(a: Any, b: Any) -> Any:
             f"the left is {sa[-1]}, dimension {max(-2, -len(sb))} of the right is {sb[max(-2, -len(sb))]}"
         )
     if len(sa) == 1 and len(sb) == 1:
-        return (a * b).sum().to(a.dtype)  # a sum of integers would be int64
+        return _dot(a, b)
     if len(sa) == 1:
-        return reshape(out := matmul(unsqueeze(a, 0), b), (*out.shape[:-2], *out.shape[-1:]))
+        return reshape(out := matmul(reshape(a, 1, *sa), b), (*out.shape[:-2], *out.shape[-1:]))
     if len(sb) == 1:
-        return reshape(out := matmul(a, unsqueeze(b, 1)), out.shape[:-1])
+        return reshape(out := matmul(a, reshape(b, *sb, 1)), out.shape[:-1])
     if len(sb) == 2 and len(sa) > 2:  # one product of (all rows, k) instead of many, and no batch of gradients to sum
         return reshape(_matmul(reshape(a, -1, sa[-1]) if 0 not in sa else a, b), (*sa[:-1], sb[-1]))
     broadcast_shapes("matmul", sa[:-2], sb[:-2])

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_edu.backend import Array, Backend
 from tinygrad_edu.ops.agree import cast, check_float, refuse_bool
-from tinygrad_edu.ops.elementwise import eq, logical_and, logical_or, ne, where
+from tinygrad_edu.ops.elementwise import where
 from tinygrad_edu.ops.op import check_tensor, op, unrecorded_op
 from tinygrad_edu.ops.shape import _expand, _reshape, canonical_dim, canonical_dims, cat, flip, part, reshape
 from tinygrad_edu.ops.unary import abs, sign
@@ -77,7 +77,12 @@ def _var(x, *, dims, keepdim, n):
     return b.div(b.sum(b.mul(d, d), dims, keepdim), n)
 
 
-_var.vjp = lambda g, x, dims, n: (g / n).reshape(kept(x.shape, dims)) * 2.0 * (x - mean(x, dims, keepdim=True))
+def _var_vjp(g, x, dims, n):
+    count = float(math.prod([x.shape[d] for d in dims]))
+    return _reshape(g / n * 2.0, shape=kept(x.shape, dims)) * (x - _mean(x, dims=dims, keepdim=True, n=count))
+
+
+_var.vjp = _var_vjp
 
 
 @op
@@ -147,11 +152,18 @@ def _check_not_empty(name: str, x: Any, dims: tuple[int, ...]) -> None:
             raise ValueError(f"{name}: dimension {d} of shape {x.data.shape} is empty: there is no extreme element")
 
 
-def _shared(g, x, out, dims):
-    """Equal extremes share the gradient, as in torch. A NaN is the extreme of what it is among."""
-    top = out.reshape(kept(x.shape, dims))
-    hit = cast(logical_or(eq(x, top), logical_and(ne(x, x), ne(top, top))), dtype=g.dtype)
-    return hit * (g.reshape(top.shape) / sum(hit, dims, keepdim=True))
+@unrecorded_op
+def _weights(x, out, *, dims):
+    """How equal extremes share the gradient, as in torch. A NaN is the extreme of what it is among."""
+    b, x, top = x.backend, x.data, x.backend.reshape(out.data, kept(x.shape, dims))
+    hit = b.equal(x, top)
+    if x.dtype.kind == "f":
+        hit = b.maximum(hit, b.equal(b.maximum(b.equal(x, x), b.equal(top, top)), False))
+    hit = b.cast(hit, x.dtype)
+    return b.div(hit, b.sum(hit, dims, True))
+
+
+_shared = lambda g, x, out, dims: _weights(x, out, dims=dims) * _reshape(g, shape=kept(x.shape, dims))
 
 
 def _extreme(name: str, which: str, compute: Any) -> Any:
@@ -251,14 +263,15 @@ def norm(x: Any, p: float | str | None = "fro", dim: Dims = None, keepdim: bool 
 
 
 @op
-def _cumsum(x, *, dim):
-    return x.backend.cumsum(x.data, dim)
+def _cumsum(x, *, dim, backward=False):
+    b = x.backend
+    return b.flip(b.cumsum(b.flip(x.data, (dim,)), dim), (dim,)) if backward else b.cumsum(x.data, dim)
 
 
-_cumsum.vjp = lambda g, dim: flip(_cumsum(flip(g, dim), dim=dim), dim)
+_cumsum.vjp = lambda g, dim, backward: _cumsum(g, dim=dim, backward=not backward)
 
 
 def cumsum(x: Any, dim: int) -> Any:
     """The sums of the elements up to each one along `dim`. Integers and bools are summed as int64."""
     check_tensor("cumsum", x)
-    return _cumsum(wide(x), dim=canonical_dim("cumsum", dim, x.ndim)) if x.ndim else wide(x).clone()
+    return _cumsum(wide(x), dim=canonical_dim("cumsum", dim, x.ndim), backward=False) if x.ndim else wide(x).clone()

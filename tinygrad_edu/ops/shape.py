@@ -81,13 +81,6 @@ def reshape(x: Any, *sizes: Any) -> Any:
     return _reshape(x, shape=shape)
 
 
-def unsqueeze(x: Any, dim: int) -> Any:
-    """x with a dimension of size 1 put in at `dim`."""
-    check_tensor("unsqueeze", x)
-    dim = canonical_dim("unsqueeze", dim, x.ndim + 1)
-    return _reshape(x, shape=(*x.data.shape[:dim], 1, *x.data.shape[dim:]))
-
-
 @view_op
 def _permute(x, *, dims):
     return x.backend.permute(x.data, dims)
@@ -103,17 +96,6 @@ def permute(x: Any, *dims: Any) -> Any:
     if len(order) != x.ndim:
         raise ValueError(f"permute: expected {x.ndim} dimensions for shape {x.shape}, got {order}")
     return _permute(x, dims=order)
-
-
-def transpose(x: Any, dim0: int, dim1: int) -> Any:
-    """x with two dimensions exchanged."""
-    check_tensor("transpose", x)
-    if x.ndim == 0 and {dim0, dim1} <= {0, -1}:
-        return _permute(x, dims=())  # torch lets a 0-d Tensor have a dimension 0
-    a, b = canonical_dim("transpose", dim0, x.ndim), canonical_dim("transpose", dim1, x.ndim)
-    order = list(range(x.ndim))
-    order[a], order[b] = b, a
-    return _permute(x, dims=tuple(order))
 
 
 @view_op

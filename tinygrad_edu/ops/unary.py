@@ -109,15 +109,7 @@ def _round(b: Backend, x: Array) -> Array:
 floor = _step("floor", "The largest integer that is not above x, elementwise.", lambda b, x: b.floor(x))
 ceil = _step("ceil", "The smallest integer that is not below x, elementwise.", _ceil)
 trunc = _step("trunc", "x without its fraction.", lambda b, x: b.where(b.less(x, 0.0), _ceil(b, x), b.floor(x)))
-_round_op = _step("round", "The nearest integer, the even one of two.", _round)
-
-
-def round(x: Any, *, decimals: int = 0) -> Any:
-    """x to so many decimals, the even one of two that are as near; the gradient is 0."""
-    if not decimals:
-        return _round_op(x)
-    scale = 10.0 ** max(decimals, -decimals)
-    return _round_op(x * scale) / scale if decimals > 0 else _round_op(x / scale) * scale
+rounded = _step("round", "The nearest integer, the even one of two.", _round)
 
 
 @numeric
