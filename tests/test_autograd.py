@@ -343,3 +343,15 @@ def test_a_cotangent_takes_the_results_dtype(dtype: Any) -> None:  # as in torch
     assert x.grad is not None
     assert (x.grad.tolist(), x.grad.dtype) == ([3.0, 3.0], tg.float32)
     assert tg.grad(x * 2, x, ones)[0].dtype == tg.float32
+
+
+def test_a_joint_rule_may_give_more_than_is_wanted() -> None:
+    @tg.op
+    def product(a, b):
+        return a.backend.mul(a.data, b.data)
+
+    product.vjp = lambda g, a, b: (g * b, g * a)  # without a look at `needs`
+    a, b = tg.tensor([2.0, 3.0], requires_grad=True), tg.tensor([[5.0], [7.0]])
+    (product(a, b).sum() + product(a, tg.tensor(4.0)).sum()).backward()
+    assert a.grad is not None
+    assert (a.grad.tolist(), b.grad) == ([16.0, 16.0], None)

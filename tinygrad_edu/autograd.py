@@ -262,9 +262,9 @@ def walk(
             parents, shapes = node.parents, node.shapes
             op: Any = watching[0] if watching else node.plan.op
             for i, gx in enumerate(op.pull(node, g, needs, create_graph)):
-                if gx is None:
-                    continue
                 parent = parents[i]
+                if gx is None or parent is None:  # a joint rule may give more than is wanted
+                    continue
                 if shapes is not None and gx.data.shape != shapes[i]:
                     gx = _unbroadcast(gx, shapes[i])
                 before = arrived.get(parent)

@@ -55,7 +55,7 @@ def _part(g, *others, of):
     return of(g.backend, g.data, *[x.data for x in others])
 
 
-_part.vjp = lambda g, others, of: (_part(g, *others, of=of), *[None] * len(others))
+_part.vjp = lambda g, others, of, needs: [_part(g, *others, of=of) if needs[0] else None, *[None] * len(others)]
 
 
 def _larger(lib: Backend, g: Array, a: Array, b: Array) -> Array:
