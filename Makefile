@@ -25,6 +25,7 @@ bench: .venv/.installed-test
 	.venv/bin/python tests/bench/bench_import.py
 	.venv/bin/tinygrad-edu bench
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python -m tinygrad_edu.bench.ops
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python -m tinygrad_edu.bench.table
 
 # Is every gradient rule, made wrong in many ways, caught by the tests' table of cases?
 mutants: .venv/.installed-test

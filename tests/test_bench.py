@@ -10,8 +10,9 @@ import pytest
 
 import tinygrad_edu as tg
 from tinygrad_edu import bench, cli, registry
-from tinygrad_edu.bench import ops
+from tinygrad_edu.bench import ops, table
 from tinygrad_edu.bench.by_hand import BY_HAND
+from tinygrad_edu.testing.rows import TinygradNames, TorchNames
 
 
 def test_every_candidate_has_its_turns() -> None:
@@ -115,3 +116,25 @@ def test_the_ratios_of_ops_end_with_medians(capsys: pytest.CaptureFixture[str], 
     with pytest.raises(SystemExit, match="2"):
         ops.main(["mlu"])
     assert "unknown op 'mlu' (did you mean 'mul'?)" in capsys.readouterr().err
+
+
+def test_the_table_is_measured_row_by_row(capsys: pytest.CaptureFixture[str], needs) -> None:
+    needs("torch")
+    assert table.main(["add", "pow(number)", "pow", "--seconds", "0.002"]) == 0
+    *rows, of_rows, of_functions = capsys.readouterr().out.splitlines()
+    ratios = [float(line.split()[-1]) for line in rows]
+    assert {line.split()[0] for line in rows} == {"add", "pow(number)", "pow"}
+    assert ratios == sorted(ratios)
+    assert of_rows == f"median of 3 rows: {ratios[1]:.2f}"
+    assert of_functions.startswith("median of 2 functions: ")
+    assert of_functions.endswith(" (wanted: at most 1.2)")
+    with pytest.raises(SystemExit, match="2"):
+        table.main(["ad"])
+    assert "unknown row 'ad'" in capsys.readouterr().err
+
+
+def test_every_differentiable_row_can_be_measured(needs) -> None:
+    torch = needs("torch")
+    for row in table.differentiable().values():
+        ours, theirs = table.step(row, tg, TinygradNames())(), table.step(row, torch, TorchNames())()
+        assert len(ours) == len(theirs) > 0, row

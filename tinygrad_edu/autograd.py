@@ -193,11 +193,13 @@ def share_version(x: Value, view: Value) -> None:
     view.version = x.version
 
 
-def _unbroadcast(g: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _unbroadcast(g: Tensor, shape: tuple[int, ...], recorded: bool) -> Tensor:
     """Sum `g` over the dimensions along which an argument of `shape` was broadcast."""
     extra = g.ndim - len(shape)
     dims = tuple(range(extra)) + tuple([i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1])
-    return g.sum(dims, keepdim=True).reshape(shape)
+    if recorded:
+        return g.sum(dims, keepdim=True).reshape(shape)
+    return Value.cotangent(g.backend.reshape(g.backend.sum(g.data, dims, True), shape), g.backend)
 
 
 def _history(roots: list[Any], stop: set[Any]) -> list[Node]:
@@ -266,7 +268,7 @@ def walk(
                 if gx is None or parent is None:  # a joint rule may give more than is wanted
                     continue
                 if shapes is not None and gx.data.shape != shapes[i]:
-                    gx = _unbroadcast(gx, shapes[i])
+                    gx = _unbroadcast(gx, shapes[i], create_graph)
                 before = arrived.get(parent)
                 if before is not None:
                     gx = before + gx

@@ -277,9 +277,9 @@ def _engine(wrong: Callable[..., Any]) -> Callable[[Seen], Any]:
     right = autograd._unbroadcast
 
     def install(seen: Seen) -> Any:
-        def call(g: Any, shape: Any) -> Any:
-            out = wrong(g, shape)
-            seen.difference = seen.difference or differ(out, right(g, shape))
+        def call(*args: Any) -> Any:
+            out = wrong(*args)
+            seen.difference = seen.difference or differ(out, right(*args))
             return out
 
         return patch.object(autograd, "_unbroadcast", call)
