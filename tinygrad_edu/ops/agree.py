@@ -206,7 +206,7 @@ def elementwise(compute: Any, kinds: str = ALL, recorded: bool = True, agree: An
         return out
 
     call = unary if compute.__code__.co_argcount == 2 else binary
-    this = Op(compute, call, arrays_after=1)
+    this = Op(compute, call, on_arrays=True)
     return call
 
 

@@ -107,12 +107,12 @@ class Op:
     the broadcast shape.
     """
 
-    def __init__(self, forward: Callable[..., Any], call: Any, arrays_after: int | None = None) -> None:
+    def __init__(self, forward: Callable[..., Any], call: Any, on_arrays: bool = False) -> None:
         self.forward = forward
         self.call: Any = call
-        self.first = arrays_after or 0  # an elementwise op's body begins with the backend, and goes on with arrays
+        self.first = int(on_arrays)  # an elementwise op's body begins with the backend, and goes on with arrays
         update_wrapper(call, forward)
-        if arrays_after:
+        if on_arrays:
             del call.__wrapped__  # the arguments are not the body's
         self.call.op = self
         self.name = self.call.__name__ = forward.__name__.strip("_")
