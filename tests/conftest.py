@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-REQUIRED = ("torch", "sklearn", "gymnasium", "tinygrad_edu.backends.cpp._kernels")
+REQUIRED = ("torch", "sklearn", "gymnasium", "tinygrad_edu.backends.cpp._cpu")
 
 
 def _all_required() -> bool:

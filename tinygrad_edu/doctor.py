@@ -66,7 +66,7 @@ def _variables() -> Iterator[tuple[str, str]]:
 
 def _kernels() -> str:
     try:
-        return f"loaded ({import_module('tinygrad_edu.backends.cpp._kernels').build_info()})"
+        return f"loaded ({import_module('tinygrad_edu.backends.cpp._cpu').build_info()})"
     except ImportError as error:
         return (
             f"not loaded, NumPy does the work ({error}). To build them: install g++ (Debian: apt-get install g++; "

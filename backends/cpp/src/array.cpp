@@ -1,0 +1,185 @@
+// Views of NumPy arrays, and new ones: see array.hpp.
+
+#include "memory.hpp"
+#include "subjects.hpp"
+
+// tracemalloc's own functions under their C names: Python.h forgets to say extern "C" for them.
+extern "C" {
+int tracemalloc_track(unsigned domain, std::uintptr_t block, std::size_t bytes) asm("PyTraceMalloc_Track");
+int tracemalloc_untrack(unsigned domain, std::uintptr_t block) asm("PyTraceMalloc_Untrack");
+}
+
+namespace tg {
+namespace {
+
+using py::detail::npy_api;
+
+constexpr Index kStored = 1 << 14;  // bytes from which an array's memory comes from our store: NumPy keeps small ones itself
+constexpr unsigned kNumpyDomain = 389047;  // where tracemalloc counts NumPy's memory: np.lib.tracemalloc_domain
+
+Type type_of(const PyObject* array) {
+    const auto* descr = reinterpret_cast<py::detail::PyArrayDescr_Proxy*>(py::detail::array_proxy(array)->descr);
+    if (descr->byteorder == '>') return Type::other;
+    switch (descr->type_num) {
+        case npy_api::NPY_FLOAT_: return Type::f32;
+        case npy_api::NPY_DOUBLE_: return Type::f64;
+        case npy_api::NPY_LONG_:
+        case npy_api::NPY_LONGLONG_: return Type::i64;
+        case npy_api::NPY_INT_: return Type::i32;
+        case npy_api::NPY_UBYTE_: return Type::u8;
+        case npy_api::NPY_BOOL_: return Type::boolean;
+        default: return Type::other;
+    }
+}
+
+int number_of(Type type) {
+    switch (type) {
+        case Type::f32: return npy_api::NPY_FLOAT_;
+        case Type::f64: return npy_api::NPY_DOUBLE_;
+        case Type::i64: return npy_api::NPY_LONG_;
+        case Type::i32: return npy_api::NPY_INT_;
+        case Type::u8: return npy_api::NPY_UBYTE_;
+        default: return npy_api::NPY_BOOL_;
+    }
+}
+
+Index item_size(Type type) {
+    switch (type) {
+        case Type::f32:
+        case Type::i32: return 4;
+        case Type::f64:
+        case Type::i64: return 8;
+        default: return 1;
+    }
+}
+
+Array of(py::object owner) {
+    const auto* proxy = py::detail::array_proxy(owner.ptr());
+    Array x;
+    x.data = proxy->data;
+    x.dims = proxy->nd;
+    x.shape = proxy->dimensions;
+    x.strides = proxy->strides;
+    x.type = type_of(owner.ptr());
+    x.contiguous = (proxy->flags & npy_api::NPY_ARRAY_C_CONTIGUOUS_) != 0;
+    x.owner = std::move(owner);
+    return x;
+}
+
+py::object copy_of(py::handle array) {
+    return py::reinterpret_steal<py::object>(PyObject_CallMethod(array.ptr(), "copy", "s", "C"));
+}
+
+void forget(PyObject* capsule) {
+    void* block = PyCapsule_GetPointer(capsule, nullptr);
+    tracemalloc_untrack(kNumpyDomain, reinterpret_cast<std::uintptr_t>(block));
+    release(block, reinterpret_cast<std::size_t>(PyCapsule_GetContext(capsule)));
+}
+
+py::object& numpy_backend() {
+    static auto* const backend = new py::object;  // never destroyed: Python may be gone by then
+    return *backend;
+}
+
+}  // namespace
+
+bool is_array(py::handle object) {
+    return PyObject_TypeCheck(object.ptr(), npy_api::get().PyArray_Type_);
+}
+
+Array view(const char* function, const char* argument, py::handle object) {
+    if (!is_array(object))
+        throw py::type_error(std::string(function) + ": expected " + argument + " to be a NumPy array, got " +
+                             Py_TYPE(object.ptr())->tp_name);
+    const bool aligned = py::detail::check_flags(object.ptr(), npy_api::NPY_ARRAY_ALIGNED_);
+    py::object owner = aligned ? py::reinterpret_borrow<py::object>(object) : copy_of(object);
+    if (!owner) throw py::error_already_set();
+    return of(std::move(owner));
+}
+
+Array dense(const char* function, const char* argument, py::handle object) {
+    Array x = view(function, argument, object);
+    if (x.contiguous) return x;
+    py::object copy = copy_of(x.owner);
+    if (!copy) throw py::error_already_set();
+    return of(std::move(copy));
+}
+
+Array dense(const char* function, const char* argument, py::handle object, Type type, std::initializer_list<Index> shape) {
+    Array x = dense(function, argument, object);
+    if (x.type != type) bad_type(function, argument, name(type), x);
+    bool fits = x.dims == static_cast<int>(shape.size());
+    for (int i = 0; fits && i < x.dims; ++i) fits = shape.begin()[i] < 0 || shape.begin()[i] == x.shape[i];
+    if (!fits) bad_shape(function, argument, shape_text(static_cast<int>(shape.size()), shape.begin()), x);
+    return x;
+}
+
+Array target(const char* function, const char* argument, py::handle object, Type type, Index size) {
+    if (!is_array(object)) return view(function, argument, object);  // raises
+    constexpr int wanted = npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_ALIGNED_ | npy_api::NPY_ARRAY_WRITEABLE_;
+    Array x = of(py::reinterpret_borrow<py::object>(object));
+    if (x.type != type) bad_type(function, argument, name(type), x);
+    if (x.size() != size) bad_shape(function, argument, std::to_string(size) + " elements", x);
+    if (!py::detail::check_flags(object.ptr(), wanted))
+        throw py::value_error(std::string(function) + ": expected " + argument +
+                              " to be contiguous, aligned and writable, it is not");
+    return x;
+}
+
+Array empty(Type type, int dims, const Index* shape) {
+    Index bytes = item_size(type);
+    for (int i = 0; i < dims; ++i) bytes *= shape[i];
+    auto& api = npy_api::get();
+    py::object base;
+    void* block = nullptr;
+    if (bytes >= kStored) {
+        block = acquire(static_cast<std::size_t>(bytes));
+        base = py::reinterpret_steal<py::object>(PyCapsule_New(block, nullptr, forget));
+        PyCapsule_SetContext(base.ptr(), reinterpret_cast<void*>(bytes));
+        tracemalloc_track(kNumpyDomain, reinterpret_cast<std::uintptr_t>(block), static_cast<std::size_t>(bytes));
+    }
+    const int flags = block ? npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_WRITEABLE_ | npy_api::NPY_ARRAY_ALIGNED_ : 0;
+    py::object made = py::reinterpret_steal<py::object>(
+        api.PyArray_NewFromDescr_(api.PyArray_Type_, api.PyArray_DescrFromType_(number_of(type)), dims, shape, nullptr,
+                                  block, flags, nullptr));
+    if (!made) throw py::error_already_set();
+    if (block) api.PyArray_SetBaseObject_(made.ptr(), base.release().ptr());
+    return of(std::move(made));
+}
+
+Array empty(Type type, std::initializer_list<Index> shape) {
+    return empty(type, static_cast<int>(shape.size()), shape.begin());
+}
+
+const char* name(Type type) {
+    constexpr const char* names[] = {"float32", "float64", "int64", "int32", "uint8", "bool", "another dtype"};
+    return names[static_cast<int>(type)];
+}
+
+std::string shape_text(int dims, const Index* shape) {
+    std::string text = "(";
+    for (int i = 0; i < dims; ++i)
+        text += (i ? ", " : "") + (shape[i] < 0 ? std::string("any") : std::to_string(shape[i]));
+    return text + (dims == 1 ? ",)" : ")");
+}
+
+void bad_type(const char* function, const char* argument, const char* expected, const Array& got) {
+    throw py::type_error(std::string(function) + ": expected " + argument + " of " + expected + ", got " +
+                         std::string(py::str(got.owner.attr("dtype"))));
+}
+
+void bad_shape(const char* function, const char* argument, const std::string& expected, const Array& got) {
+    throw py::value_error(std::string(function) + ": expected " + argument + " of shape " + expected + ", got " +
+                          shape_text(got.dims, got.shape));
+}
+
+py::object numpy(const char* primitive) { return numpy_backend().attr(primitive); }
+
+void bind_arrays(py::module_& module) {
+    module.def("set_numpy", [](py::object backend) { numpy_backend() = std::move(backend); }, py::arg("backend"),
+               "Take what no kernel is written for from this backend.");
+    module.def("threads", &threads, "How many threads take part in a kernel.");
+    module.def("set_threads", &set_threads, py::arg("count"), "Let so many threads take part in a kernel.");
+}
+
+}  // namespace tg

@@ -1,0 +1,94 @@
+// NumPy arrays as the bindings see them: checked on the way in, made on the way out.
+//
+// An `Array` is a view, without a copy, of a NumPy array that Python keeps alive during the call. What a kernel behind
+// the bindings gets are pointers, sizes and strides only. Nothing is converted: a wrong dtype or shape is an error that
+// names the function, the argument, what was expected and what came (pybind11's own array arguments would convert
+// silently). Only memory that a kernel cannot walk through, unaligned or not contiguous where it must be, is copied.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <initializer_list>
+#include <optional>
+#include <string>
+
+#include "pool.hpp"
+
+namespace tg {
+namespace py = pybind11;
+
+constexpr int kMaxDims = 64;  // NumPy's own limit
+
+enum class Type { f32, f64, i64, i32, u8, boolean, other };  // `other`: whatever no kernel handles
+
+struct Array {
+    py::object owner;  // the array itself, or the copy that the pointers are of
+    char* data = nullptr;
+    int dims = 0;
+    const Index* shape = nullptr;    // dims numbers
+    const Index* strides = nullptr;  // in bytes
+    Type type = Type::other;
+    bool contiguous = false;  // in C order
+
+    Index size() const {
+        Index n = 1;
+        for (int i = 0; i < dims; ++i) n *= shape[i];
+        return n;
+    }
+    Index rows() const {  // all dimensions but the last, taken together
+        Index n = 1;
+        for (int i = 0; i + 1 < dims; ++i) n *= shape[i];
+        return n;
+    }
+    Index columns() const { return dims ? shape[dims - 1] : 1; }
+    template <class T>
+    T* at() const {
+        return reinterpret_cast<T*>(data);
+    }
+};
+
+bool is_array(py::handle object);
+// A view of a NumPy array, copied only if it is unaligned. TypeError if it is no NumPy array.
+Array view(const char* function, const char* argument, py::handle object);
+// The same, copied if it is not contiguous in C order.
+Array dense(const char* function, const char* argument, py::handle object);
+// The same, and TypeError unless it is of that dtype, ValueError unless it has that shape (-1: any size).
+Array dense(const char* function, const char* argument, py::handle object, Type type, std::initializer_list<Index> shape);
+// An array that is written into: TypeError, ValueError unless it is of that dtype and size, aligned, contiguous, writable.
+Array target(const char* function, const char* argument, py::handle object, Type type, Index size);
+
+// A new array in C order, its memory not filled in. Large ones come from the store of memory.hpp.
+Array empty(Type type, int dims, const Index* shape);
+Array empty(Type type, std::initializer_list<Index> shape);
+inline Array empty_like(const Array& x) { return empty(x.type, x.dims, x.shape); }
+
+const char* name(Type type);
+std::string shape_text(int dims, const Index* shape);  // "(3, 4)"
+[[noreturn]] void bad_type(const char* function, const char* argument, const char* expected, const Array& got);
+[[noreturn]] void bad_shape(const char* function, const char* argument, const std::string& expected, const Array& got);
+
+// Calls f(T()) with T = float or double, as the array's dtype says; TypeError for another.
+template <class F>
+auto by_float(const char* function, const char* argument, const Array& x, F&& f) {
+    if (x.type == Type::f32) return f(float());
+    if (x.type == Type::f64) return f(double());
+    bad_type(function, argument, "float32 or float64", x);
+}
+
+// The GIL, released as long as this lives, where the work is worth it: other Python threads may run then.
+class Unlocked {
+public:
+    explicit Unlocked(Index work) {
+        if (work >= 1 << 14) release_.emplace();
+    }
+
+private:
+    std::optional<py::gil_scoped_release> release_;
+};
+
+// What NumPy does in place of a kernel of this name: for dtypes that no kernel is written for. The NumPy backend is
+// given by backends/cpp/__init__.py; `tinygrad-edu backends` tells which primitives take this way, and when.
+py::object numpy(const char* primitive);
+
+}  // namespace tg

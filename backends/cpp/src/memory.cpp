@@ -1,0 +1,98 @@
+// The store of memory blocks: see memory.hpp.
+
+#include "memory.hpp"
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <new>
+#include <vector>
+
+namespace tg {
+namespace {
+
+constexpr std::size_t kHugePage = std::size_t(1) << 21;
+constexpr std::size_t kKept = std::size_t(512) << 20;  // at most so many bytes wait for being asked for again
+
+// Sizes are rounded up to four steps a power of two, so that nearly equal ones share their blocks.
+std::size_t rounded(std::size_t bytes) {
+    std::size_t step = kAlignment;
+    while (step * 8 < bytes) step *= 2;
+    return (bytes + step - 1) / step * step + (bytes == 0 ? kAlignment : 0);
+}
+
+void* fresh(std::size_t bytes) {
+    void* block = nullptr;
+    const bool huge = bytes >= kHugePage;
+    if (posix_memalign(&block, huge ? kHugePage : kAlignment, bytes) != 0) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+    if (huge) madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // advice: whether it is taken is no matter
+#endif
+    return block;
+}
+
+struct Store {
+    std::mutex mutex;
+    std::map<std::size_t, std::vector<void*>> blocks;
+    std::size_t kept = 0;
+};
+
+// Never destroyed: arrays may be given back after the end of main.
+Store& store() {
+    static Store* const only = new Store;
+    return *only;
+}
+
+struct Scratch {
+    void* blocks[static_cast<int>(Slot::count)] = {};
+    std::size_t sizes[static_cast<int>(Slot::count)] = {};
+    ~Scratch() {
+        for (void* block : blocks) std::free(block);
+    }
+};
+
+}  // namespace
+
+void* acquire(std::size_t bytes) {
+    const std::size_t size = rounded(bytes);
+    {
+        Store& s = store();
+        std::lock_guard<std::mutex> lock(s.mutex);
+        auto found = s.blocks.find(size);
+        if (found != s.blocks.end() && !found->second.empty()) {
+            void* block = found->second.back();
+            found->second.pop_back();
+            s.kept -= size;
+            return block;
+        }
+    }
+    return fresh(size);
+}
+
+void release(void* block, std::size_t bytes) {
+    const std::size_t size = rounded(bytes);
+    Store& s = store();
+    std::lock_guard<std::mutex> lock(s.mutex);
+    if (s.kept + size > kKept) {
+        std::free(block);
+        return;
+    }
+    s.blocks[size].push_back(block);
+    s.kept += size;
+}
+
+void* scratch_bytes(Slot slot, std::size_t bytes) {
+    static thread_local Scratch mine;
+    const int i = static_cast<int>(slot);
+    if (mine.sizes[i] < bytes) {
+        std::free(mine.blocks[i]);
+        mine.blocks[i] = nullptr, mine.sizes[i] = 0;
+        mine.blocks[i] = fresh(rounded(bytes));
+        mine.sizes[i] = rounded(bytes);
+    }
+    return mine.blocks[i];
+}
+
+}  // namespace tg

@@ -1,0 +1,10 @@
+// The subjects of the C++ backend: each file of kernels declares its functions to Python in a `bind_…` of its own.
+#pragma once
+
+#include "array.hpp"
+
+namespace tg {
+
+void bind_arrays(py::module_& module);
+
+}  // namespace tg
