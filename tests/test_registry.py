@@ -84,12 +84,13 @@ def test_a_plugin_that_fails_is_named_and_the_others_live(source: str, complaint
     (failure,) = found.failures.values()
     assert str(failure).startswith("plugin 'broken_one' of package 'broken-one' failed to ")
     assert complaint in str(failure)
-    with pytest.raises(ValueError, match="unknown backend 'cuda'; there are: cpp, numpy\n  plugin 'broken_one' of package"):
+    complaint = "unknown backend 'cuda'; there are: cpp, numpy\n  plugin 'broken_one' of package"
+    with pytest.raises(ValueError, match=complaint):
         found.get("backends", "cuda")
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r"^unknown backend 'nunpy' \(did you mean 'numpy'\?\); there are: cpp, numpy$"):
+    with pytest.raises(ValueError, match=r"^unknown backend 'nunpy' \(did you mean 'numpy'\?\); there are: .*numpy$"):
         registry.get("backends", "nunpy")
     with pytest.raises(ValueError, match="unknown kind 'backend'"):
         registry.names("backend")
