@@ -1,8 +1,8 @@
 """The C++ backend: NumPy's arrays, and kernels of our own on them.
 
 The kernels are compiled once for each instruction set, as modules `_baseline`, `_avx2` and `_avx512`, from the sources
-in `src/`. The best one that the processor has is loaded; TINYGRAD_EDU_ISA names another. What a module defines under the
-name of a primitive, of a fused op or of an optimizer's step takes the place of what the NumPy backend does; for
+in `src/`. The best one that the processor has is loaded; TINYGRAD_EDU_ISA names another. What a module defines under
+the name of a primitive, of a fused op or of an optimizer's step takes the place of what the NumPy backend does; for
 everything else NumPy does the work (`tinygrad-edu backends` tells which is which).
 """
 
