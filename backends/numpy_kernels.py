@@ -11,7 +11,7 @@ import contextvars
 import functools
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from tinygrad_edu.backends.numpy_erf import erf
 
 Array = np.ndarray
+Arrays = Sequence[np.ndarray]
 _ROOT_HALF, _ROOT_2_PI = math.sqrt(0.5), math.sqrt(2.0 / math.pi)
 BLOCK = 1 << 14  # elements: a block of five float32 arrays stays in a 512 KiB cache
 
@@ -152,38 +153,48 @@ class Kernels:
         return [slope]
 
     @_quietly
-    def sgd(self, p: Array, g: Array, lr: Array, momentum_buffer: Array | None = None, **settings: Any) -> None:
+    def sgd(self, params: Arrays, grads: Arrays, lr: Array, buffers: Arrays = (), **settings: Any) -> None:
         """See `tinygrad_edu.optim.sgd`."""
         momentum, weight_decay = settings["momentum"], settings["weight_decay"]
-        if weight_decay:
-            g = g + p * weight_decay
-        if momentum_buffer is not None:
-            momentum_buffer *= momentum
-            momentum_buffer += g
-            g = g + momentum_buffer * momentum if settings["nesterov"] else momentum_buffer
-        p -= g * float(lr)
+        for i, (p, g) in enumerate(zip(params, grads, strict=True)):
+            if weight_decay:
+                g = g + p * weight_decay
+            if buffers:
+                v = buffers[i]
+                v *= momentum
+                v += g
+                g = g + v * momentum if settings["nesterov"] else v
+            p -= g * float(lr)
 
     @_quietly
     def adam(
-        self, p: Array, g: Array, lr: Array, step: Array, exp_avg: Array, exp_avg_sq: Array, **settings: Any
+        self,
+        params: Arrays,
+        grads: Arrays,
+        lr: Array,
+        steps: Arrays,
+        exp_avgs: Arrays,
+        exp_avg_sqs: Arrays,
+        **settings: Any,
     ) -> None:
         """See `tinygrad_edu.optim.adam`; block by block, so that each block is read from memory once."""
         beta1, beta2, eps, decay = (settings[name] for name in ("beta1", "beta2", "eps", "weight_decay"))
-        step += 1.0
-        rate, correction = float(lr) / (1.0 - beta1 ** float(step)), (1.0 - beta2 ** float(step)) ** 0.5
-        for pb, gb, m, v, s, t in _blocks(p, g, exp_avg, exp_avg_sq):
-            if decay and settings["decoupled"]:
-                pb *= 1.0 - float(lr) * decay
-            elif decay:
-                gb = np.add(gb, np.multiply(pb, decay, out=t), out=t)
-            m *= beta1
-            m += np.multiply(gb, 1.0 - beta1, out=s)
-            v *= beta2
-            v += np.multiply(np.multiply(gb, 1.0 - beta2, out=s), gb, out=s)
-            np.sqrt(v, out=s)
-            s *= 1.0 / correction
-            s += eps
-            pb -= np.divide(np.multiply(m, rate, out=t), s, out=t)
+        for p, g, step, exp_avg, exp_avg_sq in zip(params, grads, steps, exp_avgs, exp_avg_sqs, strict=True):
+            step += 1.0
+            rate, correction = float(lr) / (1.0 - beta1 ** float(step)), (1.0 - beta2 ** float(step)) ** 0.5
+            for pb, gb, m, v, s, t in _blocks(p, g, exp_avg, exp_avg_sq):
+                if decay and settings["decoupled"]:
+                    pb *= 1.0 - float(lr) * decay
+                elif decay:
+                    gb = np.add(gb, np.multiply(pb, decay, out=t), out=t)
+                m *= beta1
+                m += np.multiply(gb, 1.0 - beta1, out=s)
+                v *= beta2
+                v += np.multiply(np.multiply(gb, 1.0 - beta2, out=s), gb, out=s)
+                np.sqrt(v, out=s)
+                s *= 1.0 / correction
+                s += eps
+                pb -= np.divide(np.multiply(m, rate, out=t), s, out=t)
 
 
 def _row_max(x: Array) -> Array:

@@ -1,7 +1,8 @@
 """Optimizers, torch's names, arguments, defaults and `state_dict` layout; the schedules are in `optim.lr_scheduler`.
 
 Each optimizer's update is a plain function on one parameter, `sgd`, `rmsprop`, `adam`, written in backend primitives
-below its formula. A backend may offer a one-pass kernel of the same name and arguments; it is used instead. All state
+below its formula. A backend may offer a one-pass kernel of the same name, which takes lists of arrays, one
+for each parameter; it is used instead. All state
 is made in the constructor, and the learning rate and the step count are 0-d arrays, changed by `assign`: so a step is
 a fixed list of backend calls.
 """
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -170,18 +170,26 @@ class Optimizer:
     def step(self) -> None:
         """Change every parameter that has a gradient, in place."""
         for group in self.param_groups:
-            settings = self.arguments(group)
-            lr = group["lr"].data
-            for p in group["params"]:
-                g = p.grad
-                if g is None:
-                    continue
-                if g.data.shape != p.data.shape or g.backend is not p.backend:
-                    raise ValueError(f"step: a gradient of shape {g.shape} does not fit a parameter of {p.shape}")
-                state = [tensor.data for tensor in self.state[p].values()]
-                kernel = getattr(p.backend, self.update.__name__, None) or partial(self.update, p.backend)
-                kernel(p.data, g.data, lr, *state, **settings)
-                p.changed()
+            params = [p for p in group["params"] if p.grad is not None]
+            for p in params:
+                if p.grad.data.shape != p.data.shape or p.grad.backend is not p.backend:
+                    raise ValueError(f"step: a gradient of shape {p.grad.shape} does not fit a parameter of {p.shape}")
+            if params:
+                self._update(params, group["lr"].data, self.arguments(group))
+
+    def _update(self, params: list[Tensor], lr: Array, settings: dict[str, Any]) -> None:
+        """By the backend's kernel, which takes lists: parameters, gradients, and each slot of state; else one by one."""
+        backend = params[0].backend
+        arrays, grads = [p.data for p in params], [p.grad.data for p in params]
+        slots = [[t.data for t in slot] for slot in zip(*[self.state[p].values() for p in params], strict=True)]
+        kernel = getattr(backend, self.update.__name__, None)
+        if kernel is not None:
+            kernel(arrays, grads, lr, *slots, **settings)
+        else:
+            for p, g, *state in zip(arrays, grads, *slots, strict=True):
+                self.update(backend, p, g, lr, *state, **settings)
+        for p in params:
+            p.changed()
 
     def arguments(self, group: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of a group that `update` takes by keyword."""

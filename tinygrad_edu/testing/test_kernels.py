@@ -137,7 +137,7 @@ def test_optimizer_step(tg_backend: Backend, name: str, shape: tuple[int, ...], 
             gradient = rng.normal(size=shape).astype(dtype)
             g = LAYOUTS[layout].array(tg_backend, gradient)
             (p, lr, *state), (q, lr_q, *state_q) = sides
-            kernel(p, g, lr, *state, **chosen)
+            kernel([p], [g], lr, *[[slot] for slot in state], **chosen)
             np.testing.assert_array_equal(tg_backend.to_numpy(g), gradient)
             STEPS[name](tg_backend, q, g, lr_q, *state_q, **chosen)
         for i, (ours, theirs) in enumerate(zip(*sides, strict=True)):

@@ -114,16 +114,18 @@ Array dense(const char* function, const char* argument, py::handle object, Type 
     return x;
 }
 
-Array target(const char* function, const char* argument, py::handle object, Type type, Index size) {
-    if (!is_array(object)) return view(function, argument, object);  // raises
-    constexpr int wanted = npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_ALIGNED_ | npy_api::NPY_ARRAY_WRITEABLE_;
-    Array x = of(py::reinterpret_borrow<py::object>(object));
+Target target(const char* function, const char* argument, py::handle object, Type type, Index size) {
+    Array x = dense(function, argument, object);
     if (x.type != type) bad_type(function, argument, name(type), x);
     if (x.size() != size) bad_shape(function, argument, std::to_string(size) + " elements", x);
-    if (!py::detail::check_flags(object.ptr(), wanted))
-        throw py::value_error(std::string(function) + ": expected " + argument +
-                              " to be contiguous, aligned and writable, it is not");
-    return x;
+    if (!py::detail::check_flags(object.ptr(), npy_api::NPY_ARRAY_WRITEABLE_))
+        throw py::value_error(std::string(function) + ": expected " + argument + " to be writable, it is read-only");
+    const bool direct = x.owner.is(object);
+    return {std::move(x), direct ? py::object() : py::reinterpret_borrow<py::object>(object)};
+}
+
+void Target::finish() const {
+    if (original && PyObject_SetItem(original.ptr(), Py_Ellipsis, array.owner.ptr()) != 0) throw py::error_already_set();
 }
 
 Array empty(Type type, int dims, const Index* shape) {

@@ -55,8 +55,14 @@ Array view(const char* function, const char* argument, py::handle object);
 Array dense(const char* function, const char* argument, py::handle object);
 // The same, and TypeError unless it is of that dtype, ValueError unless it has that shape (-1: any size).
 Array dense(const char* function, const char* argument, py::handle object, Type type, std::initializer_list<Index> shape);
-// An array that is written into: TypeError, ValueError unless it is of that dtype and size, aligned, contiguous, writable.
-Array target(const char* function, const char* argument, py::handle object, Type type, Index size);
+// An array that a kernel writes into. Where its memory is not aligned or not in C order, `array` is a copy of it, which
+// `finish` writes back. TypeError, ValueError unless it is of that dtype and size, and writable.
+struct Target {
+    Array array;
+    py::object original;  // empty where the array is written directly
+    void finish() const;
+};
+Target target(const char* function, const char* argument, py::handle object, Type type, Index size);
 
 // A new array in C order, its memory not filled in. Large ones come from the store of memory.hpp.
 Array empty(Type type, int dims, const Index* shape);

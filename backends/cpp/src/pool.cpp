@@ -46,7 +46,7 @@ class Pool {
 public:
     explicit Pool(int count) : threads(count) {}
 
-    void run(Index blocks, void (*call)(void*, Index), void* body) {
+    void run(Index blocks, void (*call)(const void*, Index), const void* body) {
         if (threads == 1 || !caller_.try_lock()) {
             for (Index i = 0; i < blocks; ++i) call(body, i);
             return;
@@ -116,8 +116,8 @@ private:
     std::atomic<bool> open_{false}, waiting_{false};
     std::atomic<int> inside_{0}, asleep_{0};
     std::atomic<Index> next_{0};
-    void (*call_)(void*, Index) = nullptr;
-    void* body_ = nullptr;
+    void (*call_)(const void*, Index) = nullptr;
+    const void* body_ = nullptr;
     Index blocks_ = 0;
 };
 
@@ -144,7 +144,7 @@ void set_threads(int count) {
 }
 
 namespace detail {
-void run(Index blocks, void (*call)(void*, Index), void* body) { the_pool().run(blocks, call, body); }
+void run(Index blocks, void (*call)(const void*, Index), const void* body) { the_pool().run(blocks, call, body); }
 }  // namespace detail
 
 }  // namespace tg

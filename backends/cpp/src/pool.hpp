@@ -21,23 +21,20 @@ int threads();
 void set_threads(int count);
 
 namespace detail {
-void run(Index blocks, void (*call)(void*, Index), void* body);
+void run(Index blocks, void (*call)(const void*, Index), const void* body);
 }
 
 // Calls body(block) once for each block in [0, blocks), in any order, on any thread; returns when all are done. The body
 // must not throw, and not call Python.
 template <class Body>
-void parallel(Index blocks, Body&& body) {
-    if (blocks <= 1) {
-        if (blocks == 1) body(Index(0));
-        return;
-    }
-    detail::run(blocks, [](void* b, Index i) { (*static_cast<Body*>(b))(i); }, const_cast<void*>(static_cast<const void*>(&body)));
+void parallel(Index blocks, const Body& body) {
+    if (blocks == 1) return body(Index(0));
+    detail::run(blocks, [](const void* b, Index i) { (*static_cast<const Body*>(b))(i); }, &body);
 }
 
 // Calls body(begin, end) on ranges of at most `grain` that together cover [0, size).
 template <class Body>
-void parallel_ranges(Index size, Index grain, Body&& body) {
+void parallel_ranges(Index size, Index grain, const Body& body) {
     parallel((size + grain - 1) / grain, [&](Index i) {
         const Index end = (i + 1) * grain;
         body(i * grain, end < size ? end : size);

@@ -6,5 +6,6 @@
 namespace tg {
 
 void bind_arrays(py::module_& module);
+void bind_optimizers(py::module_& module);
 
 }  // namespace tg
