@@ -178,7 +178,7 @@ class Optimizer:
                 self._update(params, group["lr"].data, self.arguments(group))
 
     def _update(self, params: list[Tensor], lr: Array, settings: dict[str, Any]) -> None:
-        """By the backend's kernel, which takes lists: parameters, gradients, and each slot of state; else one by one."""
+        """By the backend's kernel, which takes lists (parameters, gradients, each slot of state), or one by one."""
         backend = params[0].backend
         arrays, grads = [p.data for p in params], [p.grad.data for p in params]
         slots = [[t.data for t in slot] for slot in zip(*[self.state[p].values() for p in params], strict=True)]
