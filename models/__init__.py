@@ -21,7 +21,14 @@ def _mlp(*sizes: int) -> Module:
     return MLP(*sizes)
 
 
+def _gpt(vocabulary: int = 65, context: int = 64, layers: int = 4, heads: int = 4, width: int = 128) -> Module:
+    """GPT, by default of nanoGPT's sizes for CPUs, e.g. `gpt(vocabulary=65)` for a text's characters."""
+    from tinygrad_edu.models.gpt import GPT
+
+    return GPT(vocabulary, context, layers, heads, width)
+
+
 @hookimpl
 def register_models() -> dict[str, Callable[..., Module]]:
     """The models that come with the project."""
-    return {"mlp": _mlp}
+    return {"gpt": _gpt, "mlp": _mlp}

@@ -90,7 +90,7 @@ def test_where_as_a_method(condition: Any) -> None:
 # Methods or operators only, in torch; and functions whose parameters torch does not document.
 NO_FUNCTIONS, UNDOCUMENTED = (
     {"cast", "expand", "getitem", "repeat", "setitem"},
-    {"clamp_max", "clamp_min", "masked_fill"},
+    {"clamp_max", "clamp_min", "masked_fill", "scaled_dot_product_attention"},
 )
 
 

@@ -3,6 +3,7 @@
 # fmt: off
 # ruff: noqa: I001
 from tinygrad_edu.nn import functional, init, utils
+from tinygrad_edu.nn.embedding import Embedding
 from tinygrad_edu.nn.function_layers import (
     CELU, ELU, GELU, GLU, SELU, BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Hardsigmoid, Hardswish, Hardtanh,
     HuberLoss, Identity, KLDivLoss, L1Loss, LeakyReLU, LogSigmoid, LogSoftmax, Mish, MSELoss, NLLLoss, ReLU6, SiLU,
@@ -10,11 +11,12 @@ from tinygrad_edu.nn.function_layers import (
 )
 from tinygrad_edu.nn.layers import Dropout, Flatten, Linear, ReLU, Sequential, Sigmoid, Softmax, Tanh
 from tinygrad_edu.nn.module import Module, Parameter
+from tinygrad_edu.nn.normalization import GroupNorm, LayerNorm, RMSNorm
 
 __all__ = [  # noqa: RUF022
-    "BCELoss", "BCEWithLogitsLoss", "CELU", "CrossEntropyLoss", "Dropout", "ELU", "Flatten", "GELU", "GLU",
-    "Hardsigmoid", "Hardswish", "Hardtanh", "HuberLoss", "Identity", "KLDivLoss", "L1Loss", "LeakyReLU", "Linear",
-    "LogSigmoid", "LogSoftmax", "MSELoss", "Mish", "Module", "NLLLoss", "Parameter", "ReLU", "ReLU6", "SELU",
-    "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign", "Tanh", "functional", "init",
-    "utils",
+    "BCELoss", "BCEWithLogitsLoss", "CELU", "CrossEntropyLoss", "Dropout", "ELU", "Embedding", "Flatten", "GELU", "GLU",
+    "GroupNorm", "Hardsigmoid", "Hardswish", "Hardtanh", "HuberLoss", "Identity", "KLDivLoss", "L1Loss", "LayerNorm",
+    "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "Mish", "Module", "NLLLoss", "Parameter", "RMSNorm",
+    "ReLU", "ReLU6", "SELU", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign", "Tanh",
+    "functional", "init", "utils",
 ]

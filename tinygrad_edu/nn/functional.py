@@ -19,7 +19,9 @@ from tinygrad_edu.nn.activations import (
     softplus,
     softsign,
 )
+from tinygrad_edu.nn.attention import scaled_dot_product_attention
 from tinygrad_edu.nn.class_losses import cross_entropy, nll_loss
+from tinygrad_edu.nn.embedding import embedding
 from tinygrad_edu.nn.linear import linear
 from tinygrad_edu.nn.losses import (
     binary_cross_entropy,
@@ -30,6 +32,7 @@ from tinygrad_edu.nn.losses import (
     mse_loss,
     smooth_l1_loss,
 )
+from tinygrad_edu.nn.normalization import group_norm, layer_norm, rms_norm
 from tinygrad_edu.nn.padding import pad
 from tinygrad_edu.nn.vectors import cosine_similarity, normalize, one_hot
 
@@ -41,14 +44,17 @@ __all__ = [
     "cross_entropy",
     "dropout",
     "elu",
+    "embedding",
     "gelu",
     "glu",
+    "group_norm",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
     "huber_loss",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",
@@ -62,6 +68,8 @@ __all__ = [
     "pad",
     "relu",
     "relu6",
+    "rms_norm",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",

@@ -15,7 +15,7 @@ of `tinygrad_edu/testing/table`; shapes, layouts, ties and special values are ge
 from __future__ import annotations
 
 from tinygrad_edu.testing.rows import Call, Case, Row, call, calls, cases
-from tinygrad_edu.testing.table import create, elementwise, index, nn, products, reduce, shape
+from tinygrad_edu.testing.table import create, elementwise, index, nn, products, reduce, sequences, shape
 
 ROWS: tuple[Row, ...] = (
     *elementwise.ROWS,
@@ -24,6 +24,7 @@ ROWS: tuple[Row, ...] = (
     *shape.ROWS,
     *index.ROWS,
     *nn.ROWS,
+    *sequences.ROWS,
     *create.ROWS,
 )
 
