@@ -115,7 +115,17 @@ def test_help_shows_a_projects_flags_and_the_common_ones(capsys: pytest.CaptureF
     assert "runs/count" in out
 
 
-def test_run_runs_and_writes_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_takes_the_fastest_backend_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TINYGRAD_EDU_BACKEND", raising=False)
+    assert cli._fastest_backend() == "cpp"
+    monkeypatch.setattr(registry, "backend", lambda name: (_ for _ in ()).throw(ImportError("not built")))
+    assert cli._fastest_backend() == "numpy"
+    monkeypatch.setenv("TINYGRAD_EDU_BACKEND", "mine")
+    assert cli._fastest_backend() == "mine"
+
+
+def test_run_runs_and_writes_its_figures(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINYGRAD_EDU_BACKEND", "numpy")
     flags = ["--up-to", "5", "--seed", "7", "--out", "here", "--json", "figures.json"]
     assert cli.main(["run", "count", *flags]) == 0
     assert "counted to 5, seed 7, backend numpy" in capsys.readouterr().out

@@ -7,6 +7,7 @@ dataclass `Args`, turned into flags by tyro. Exit status: 0 done, 1 failed, 2 wr
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import subprocess
@@ -126,8 +127,9 @@ def _summary(value: Any) -> str:
 
 
 def _backends(args: argparse.Namespace, rest: list[str]) -> int:
-    """Print each backend's state, then one row a fused op: who runs it in a kernel, who through its body."""
+    """Print each backend's state, then who serves each fused op and each primitive: a module, or the op's body."""
     from tinygrad_edu import ops
+    from tinygrad_edu.backend import PRIMITIVES
     from tinygrad_edu.nn import functional  # noqa: F401  (its losses are fused ops too)
 
     loaded = {}
@@ -138,11 +140,20 @@ def _backends(args: argparse.Namespace, rest: list[str]) -> int:
         except Exception as error:  # a backend that does not load is what this command is there to show
             state = f"does not load: {type(error).__name__}: {error}"
         print(f"{name:<16} {entry.package:<16} {state}")
-    print("\nfused op".ljust(25), *(name.ljust(16) for name in loaded))
-    for op in sorted(ops.FUSED):
-        served = [hasattr(backend, op) and hasattr(backend, f"{op}_vjp") for backend in loaded.values()]
-        print(op.ljust(24), *("kernel".ljust(16) if kernel else "body".ljust(16) for kernel in served))
+    for title, found in (("fused op", sorted(ops.FUSED)), ("primitive", PRIMITIVES)):
+        print(f"\n{title}".ljust(32), *(name.ljust(16) for name in loaded))
+        for op in found:
+            print(op.ljust(31), *(_server(backend, op).ljust(16) for backend in loaded.values()))
     return 0
+
+
+def _server(backend: Any, name: str) -> str:
+    """The module that has a backend's function of that name, "body" where there is none.
+
+    A C++ primitive hands dtypes that it is not written for to NumPy's twin; its docstring names those it is written for.
+    """
+    function = getattr(backend, name, None)
+    return "body" if function is None else function.__module__.rpartition(".")[2]
 
 
 def _bench(args: argparse.Namespace, rest: list[str]) -> int:
@@ -228,13 +239,23 @@ def _known(kind: str, name: str) -> Any:
         raise UsageError(str(error)) from error
 
 
+def _fastest_backend() -> str:
+    """TINYGRAD_EDU_BACKEND's, else "cpp" where its kernels are built, else the default."""
+    if not os.environ.get("TINYGRAD_EDU_BACKEND"):
+        try:
+            return registry.backend("cpp").name
+        except ImportError:
+            pass  # built without a compiler: `doctor` tells how to get it
+    return registry.default_backend_name()
+
+
 def _common_flags(project: str) -> type:
     """The flags that every project has, as a dataclass whose fields are Run's arguments."""
 
     @dataclass(frozen=True, kw_only=True)
     class Common:
-        backend: str = registry.default_backend_name()
-        """Backend to run on; `tinygrad-edu list` shows those there are."""
+        backend: str = _fastest_backend()
+        """Backend to run on; `tinygrad-edu backends` shows those there are."""
         seed: int = 0
         """Seed of everything random."""
         out: Path = Path("runs") / project

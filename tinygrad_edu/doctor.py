@@ -10,10 +10,11 @@ import platform
 import re
 from collections.abc import Iterator
 from importlib import import_module, metadata
+from typing import Any
 
 from tinygrad_edu import registry
 
-VARIABLES = ("TINYGRAD_EDU_BACKEND", "TINYGRAD_EDU_DATA", "TINYGRAD_EDU_THREADS", "TINYGRAD_EDU_REQUIRE")
+VARIABLES = tuple(f"TINYGRAD_EDU_{name}" for name in ("BACKEND", "DATA", "ISA", "REQUIRE", "THREADS"))
 
 
 def main() -> int:
@@ -65,13 +66,13 @@ def _variables() -> Iterator[tuple[str, str]]:
 
 
 def _kernels() -> str:
+    """The C++ kernels that this processor gets."""
     try:
-        return f"loaded ({import_module('tinygrad_edu.backends.cpp._cpu').build_info()})"
-    except ImportError as error:
-        return (
-            f"not loaded, NumPy does the work ({error}). To build them: install g++ (Debian: apt-get install g++; "
-            "macOS: xcode-select --install), then in the checkout: pip install -e ."
-        )
+        build = import_module("tinygrad_edu.backends.cpp._cpu").build_info()
+        backend: Any = registry.backend("cpp")
+    except (ImportError, ValueError) as error:
+        return f"not loaded, NumPy does the work ({error})"
+    return f"loaded: {backend.isa} ({build}), {backend.threads()} threads"
 
 
 def _extras() -> Iterator[tuple[str, str]]:
