@@ -150,7 +150,7 @@ def _backends(args: argparse.Namespace, rest: list[str]) -> int:
 def _server(backend: Any, name: str) -> str:
     """The module that has a backend's function of that name, "body" where there is none.
 
-    A C++ primitive hands dtypes that it is not written for to NumPy's twin; its docstring names those it is written for.
+    A C++ primitive leaves dtypes that it is not written for to NumPy; its docstring names those that it is written for.
     """
     function = getattr(backend, name, None)
     return "body" if function is None else function.__module__.rpartition(".")[2]
