@@ -154,6 +154,21 @@ class NumpyBackend(Kernels):
     def nonzero(self, x: Array) -> tuple[Array, ...]:
         return np.nonzero(x)
 
+    def windows(self, x: Array, size: Axes, stride: Axes, dilation: Axes) -> Array:
+        spans = tuple([d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True)])
+        every = np.lib.stride_tricks.sliding_window_view(x, spans, tuple(range(-len(size), 0)))
+        return every[(..., *[slice(None, None, step) for step in (*stride, *dilation)])]
+
+    def fold(self, x: Array, shape: Axes, stride: Axes, dilation: Axes) -> Array:
+        n = len(shape)
+        counts, size = x.shape[-2 * n : -n], x.shape[-n:]
+        out = np.zeros((*x.shape[: -2 * n], *shape), x.dtype)
+        for at in np.ndindex(*size):  # one element of every window at a time: no two of them meet in one place
+            starts = [i * d for i, d in zip(at, dilation, strict=True)]
+            steps = zip(starts, counts, stride, strict=True)
+            out[(..., *[slice(start, start + (m - 1) * s + 1, s) for start, m, s in steps])] += x[(..., *at)]
+        return out
+
     def random(self, key: Array, shape: Shape, dtype: np.dtype) -> Array:
         generator = np.random.Generator(np.random.Philox(key=key))
         return np.asarray(generator.random(shape, dtype=dtype.type))

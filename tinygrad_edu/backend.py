@@ -96,6 +96,11 @@ class Backend(Protocol):
     ) -> Array: ...  # zeros, x added at index
     def nonzero(self, x: Array) -> tuple[Array, ...]: ...  # one int64 array a dimension, in row-major order
 
+    # Windows sliding over the last dimensions, (..., H, W) -> (..., rows, columns, *size), a view; and their adjoint,
+    # zeros (..., *shape) with the windows x added where they came from. A number a dimension; at least one fits.
+    def windows(self, x: Array, size: Axes, stride: Axes, dilation: Axes) -> Array: ...
+    def fold(self, x: Array, shape: Axes, stride: Axes, dilation: Axes) -> Array: ...
+
     # Uniform in [0, 1): Philox4x64-10 with the 128-bit key `key` (uint64, shape (2,)), counter from 0, in order;
     # float64 takes the upper 53 bits of each 64-bit word, float32 the upper 24 of each 32-bit half, lower half first.
     def random(self, key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array: ...

@@ -48,6 +48,11 @@ UNLIKE_TORCH = {
     "hardsigmoid": ("bool", *INTEGERS),  # where the row has torch compute the formula instead
     "hardsigmoid(edges)": ("bool", *INTEGERS),  # likewise
     "binary_cross_entropy": INTEGERS,  # where the row has torch compute the formula instead
+    **dict.fromkeys(  # of floats only: torch counts with integers too, but has no gradient of that
+        ("conv1d", "conv2d", "conv2d(no padding)", "conv_transpose2d", "conv_transpose2d(no padding)", "avg_pool2d"),
+        INTEGERS,
+    ),
+    **dict.fromkeys([f"max_pool2d{label}" for label in ("", "(ties)", "(NaN)", "(indices)")], INTEGERS),  # likewise
     "topk": ("bool",),  # torch's CPU cannot
     "randint_like": ("bool",),  # torch finds 0 and 1 to be out of bounds
 }

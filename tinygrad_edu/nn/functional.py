@@ -20,7 +20,9 @@ from tinygrad_edu.nn.activations import (
     softsign,
 )
 from tinygrad_edu.nn.attention import scaled_dot_product_attention
+from tinygrad_edu.nn.batch_norm import batch_norm
 from tinygrad_edu.nn.class_losses import cross_entropy, nll_loss
+from tinygrad_edu.nn.convolution import conv1d, conv2d, conv_transpose2d
 from tinygrad_edu.nn.embedding import embedding
 from tinygrad_edu.nn.linear import linear
 from tinygrad_edu.nn.losses import (
@@ -34,12 +36,19 @@ from tinygrad_edu.nn.losses import (
 )
 from tinygrad_edu.nn.normalization import group_norm, layer_norm, rms_norm
 from tinygrad_edu.nn.padding import pad
+from tinygrad_edu.nn.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from tinygrad_edu.nn.vectors import cosine_similarity, normalize, one_hot
 
 __all__ = [
+    "adaptive_avg_pool2d",
+    "avg_pool2d",
+    "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "conv1d",
+    "conv2d",
+    "conv_transpose2d",
     "cosine_similarity",
     "cross_entropy",
     "dropout",
@@ -60,6 +69,7 @@ __all__ = [
     "log_softmax",
     "logsigmoid",
     "logsumexp",
+    "max_pool2d",
     "mish",
     "mse_loss",
     "nll_loss",

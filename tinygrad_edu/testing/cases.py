@@ -15,7 +15,7 @@ of `tinygrad_edu/testing/table`; shapes, layouts, ties and special values are ge
 from __future__ import annotations
 
 from tinygrad_edu.testing.rows import Call, Case, Row, call, calls, cases
-from tinygrad_edu.testing.table import create, elementwise, index, nn, products, reduce, sequences, shape
+from tinygrad_edu.testing.table import create, elementwise, index, nn, products, reduce, sequences, shape, vision
 
 ROWS: tuple[Row, ...] = (
     *elementwise.ROWS,
@@ -25,6 +25,7 @@ ROWS: tuple[Row, ...] = (
     *index.ROWS,
     *nn.ROWS,
     *sequences.ROWS,
+    *vision.ROWS,
     *create.ROWS,
 )
 

@@ -17,6 +17,7 @@ import numpy as np
 from tinygrad_edu.backend import Array, Backend
 from tinygrad_edu.testing.compare import TOLERANCE, assert_close
 from tinygrad_edu.testing.variants import LAYOUTS, PAIRS, POSITIVE, REAL, SHAPES, SPECIAL, Domain, booleans
+from tinygrad_edu.testing.windows import WINDOWS, counted_fold, counted_windows
 
 Arguments = tuple[Any, ...]
 
@@ -24,7 +25,7 @@ FLOATS = ("float32", "float64")
 NUMBERS = ("uint8", "int32", "int64", *FLOATS)
 ALL = ("bool", *NUMBERS)
 # Results that may lie in their argument's memory; all others must be fresh.
-VIEWS = {"from_numpy", "to_numpy", "reshape", "permute", "expand", "slice", "flip"}
+VIEWS = {"from_numpy", "to_numpy", "reshape", "permute", "expand", "slice", "flip", "windows"}
 # Nothing is rounded here, or as IEEE 754 prescribes: the bits must be NumPy's. All else has `TOLERANCE`.
 EXACT = VIEWS | {
     *("sqrt", "floor", "cast", "add", "sub", "mul", "div", "maximum", "less", "equal", "where", "max", "argmax"),
@@ -256,6 +257,12 @@ CALLS: dict[str, Callable[[], Iterator[Arguments]]] = {
     ),
     "take": _take,
     "put_add": _put_add,
+    "windows": _with(*WINDOWS),
+    "fold": lambda: (
+        (_array(counted_windows(np.zeros(shape), size, *steps).shape, dtype), shape[-len(size) :], *steps)
+        for dtype in ("int64", *FLOATS)
+        for shape, size, *steps in WINDOWS
+    ),
     "nonzero": lambda: ((_array(s, dtype),) for dtype in ALL for s in ((5,), (0,), (1,), (3, 4), (2, 0, 3), (2, 3, 2))),
     "random": lambda: (
         (np.array(key, np.uint64), shape, np.dtype(dtype))
@@ -307,6 +314,8 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "concat": np.concatenate,
     "take": lambda x, index: x[index],
     "put_add": _add_up,
+    "windows": counted_windows,
+    "fold": counted_fold,
     "random": _random,
     "assign": lambda target, value: np.broadcast_to(np.asarray(value, target.dtype), target.shape),
 }

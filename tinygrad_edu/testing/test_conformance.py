@@ -77,6 +77,20 @@ def test_slice_and_pad_are_adjoint(tg_backend: Backend, arguments: Any) -> None:
     assert left == pytest.approx(dot(tg_backend, x, tg_backend.pad(y, shape, key)), rel=1e-12, abs=1e-12)
 
 
+@pytest.mark.parametrize("arguments", list(CALLS["fold"]()), ids=describe)
+def test_windows_and_fold_are_adjoint(tg_backend: Backend, arguments: Any) -> None:
+    """<windows(x), y> = <x, fold(y)> for all x and y."""
+    y, shape, stride, dilation = arguments
+    if y.dtype != np.float64:
+        return
+    n = len(shape)
+    x = tg_backend.from_numpy(np.random.default_rng(1).normal(size=(*y.shape[: -2 * n], *shape)))
+    y = tg_backend.from_numpy(y)
+    left = dot(tg_backend, tg_backend.windows(x, y.shape[-n:], stride, dilation), y)
+    right = dot(tg_backend, x, tg_backend.fold(y, shape, stride, dilation))
+    assert left == pytest.approx(right, rel=1e-12, abs=1e-12)  # as above
+
+
 def test_random_agrees_with_the_numpy_backend_to_the_bit(tg_backend: Backend, numpy_backend: Backend) -> None:
     for key, shape, dtype in CALLS["random"]():
         ours = tg_backend.to_numpy(tg_backend.random(tg_backend.from_numpy(key.copy()), shape, dtype))
