@@ -50,7 +50,7 @@ def _check_weight(name: str, x: Any, weight: Any, bias: Any, groups: Any, transp
         raise ValueError(f"{name}: expected a bias of shape ({out},) for a weight of {sw}, got {bias.shape}")
 
 
-def _sides(name: str, padding: Any, size: Any, stride: Any, dilation: Any) -> Sides:
+def conv_sides(name: str, padding: Any, size: Any, stride: Any, dilation: Any) -> Sides:
     """Padding as torch takes it, an int, a pair, 'valid' or 'same', for each of the four sides."""
     if padding == "valid":
         return 0, 0, 0, 0
@@ -122,7 +122,7 @@ def conv2d(
     _check_weight("conv2d", x, weight, bias, groups, False)
     size = weight.shape[2:]
     steps, spread = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
-    sides = _sides("conv2d", padding, size, steps, spread)
+    sides = conv_sides("conv2d", padding, size, steps, spread)
     counted("conv2d", x.shape, size, steps, sides, spread)
     out = _conv2d(x, weight, bias, stride=steps, padding=sides, dilation=spread, groups=int(groups))
     return out if input is x else reshape(out, *out.shape[1:])
@@ -153,7 +153,7 @@ def conv1d(
     size = (1, *weight.shape[2:])
     steps = (1, *pair(name, "stride", _single(name, "stride", stride))[1:])
     spread = (1, *pair(name, "dilation", _single(name, "dilation", dilation))[1:])
-    sides = (0, 0, *_sides(name, _single(name, "padding", padding), size, steps, spread)[2:])
+    sides = (0, 0, *conv_sides(name, _single(name, "padding", padding), size, steps, spread)[2:])
     counted(name, (*x.shape[:-1], 1, x.shape[-1]), size, steps, sides, spread)  # one row
     image, kernel = [reshape(t, *t.shape[:2], 1, t.shape[2]) for t in (x, weight)]
     out = _conv2d(image, kernel, bias, stride=steps, padding=sides, dilation=spread, groups=int(groups))

@@ -65,7 +65,7 @@ def test_fused_op(tg_backend: Backend, bodies: Any, case: Case) -> None:
     compare(with_kernel, with_body, "the body")
 
 
-@pytest.mark.parametrize("case", EACH_CASE, ids=str)
+@pytest.mark.parametrize("case", [case for case in EACH_CASE if case.order], ids=str)
 def test_fused_op_computes_only_what_is_wanted(tg_backend: Backend, case: Case) -> None:
     """With a gradient wanted for one input alone, it is the same as with all wanted."""
     ours, f = Ours(tg_backend), case.f(TinygradNames())
