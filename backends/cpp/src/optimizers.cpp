@@ -33,10 +33,18 @@ struct Parameter {
     }
 };
 
+[[noreturn]] void bad_count(const char* function, const char* what, std::size_t expected, std::size_t got) {
+    throw py::value_error(std::string(function) + ": expected " + what + " as parameters, " + std::to_string(expected) +
+                          ", got " + std::to_string(got));
+}
+
 class Parameters {
 public:
     // `slots`: lists of state, as long as `params`. TypeError, ValueError if arrays do not fit each other.
     Parameters(const char* function, const py::list& params, const py::list& grads, std::initializer_list<py::list> slots) {
+        if (grads.size() != params.size()) bad_count(function, "as many gradients", params.size(), grads.size());
+        for (const py::list& slot : slots)
+            if (slot.size() != params.size()) bad_count(function, "as much state", params.size(), slot.size());
         all_.reserve(params.size());
         for (std::size_t i = 0; i < params.size(); ++i) {
             Parameter one;
@@ -145,6 +153,7 @@ void adam(const py::list& params, const py::list& grads, py::handle lr, const py
     Parameters all("adam", params, grads, {firsts, seconds});
     const double eta = number("adam", "lr", lr);
     std::vector<double> rates, corrections;  // of each parameter: one that had no gradient at times has fewer steps
+    if (steps.size() != params.size()) bad_count("adam", "as many step counts", params.size(), steps.size());
     for (std::size_t i = 0; i < params.size(); ++i) {
         const Target step = target("adam", "a step count", steps[i], Type::f64, 1);
         const double t = *step.array.at<double>() += 1.0;
