@@ -13,6 +13,18 @@ import pytest
 from tinygrad_edu.testing.cases import ROWS
 from tinygrad_edu.testing.rows import TinygradNames, TorchNames
 
+
+def _recurrent(t: Any, ours: str, torchs: str, x: Any, state: Any, gates: int = 1) -> Any:
+    """A recurrent layer of 3 features and 4 hidden ones on an input and states of these shapes."""
+    x, weights = t.ones(x), [t.ones(gates * 4, n) for n in (3, 4)]
+    states = [t.ones(state)] * (2 if ours == "lstm" else 1)
+    if isinstance(t, TinygradNames):
+        return getattr(t, ours)(x, *states, *weights)
+    states = [h.unsqueeze(0) for h in states]
+    hx = tuple(states) if ours == "lstm" else states[0]
+    return getattr(t, torchs)(x, hx, weights, False, 1, 0.0, False, False, False)
+
+
 CALLS: dict[str, Callable[[Any], Any]] = {
     "add: shapes that do not broadcast": lambda t: t.ones(2, 3) + t.ones(2),
     "where: a number as condition": lambda t: t.where(1, t.ones(2), t.ones(2)),
@@ -303,6 +315,42 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     ),
     "cross_entropy: smoothing beyond 1": lambda t: t.cross_entropy(t.ones(2, 3), t.tensor([0, 1]), label_smoothing=1.5),
     "cross_entropy: probabilities of another shape": lambda t: t.cross_entropy(t.ones(2, 3), t.ones(2, 2)),
+    # Models of sequences.
+    "embedding: an index too large": lambda t: t.embedding(t.tensor([5]), t.ones(5, 2)),
+    "embedding: a negative index": lambda t: t.embedding(t.tensor([-1]), t.ones(5, 2)),
+    "embedding: a float index": lambda t: t.embedding(t.ones(2), t.ones(5, 2)),
+    "layer_norm: another shape": lambda t: t.layer_norm(t.ones(2, 3), (2,)),
+    "layer_norm: no shape": lambda t: t.layer_norm(t.ones(2, 3), ()),
+    "layer_norm: weight": lambda t: t.layer_norm(t.ones(2, 3), (3,), t.ones(2)),
+    "layer_norm: integers": lambda t: t.layer_norm(t.tensor([[1, 2]]), (2,)),
+    "rms_norm: another shape": lambda t: t.rms_norm(t.ones(2, 3), (2,)),
+    "rms_norm: weight": lambda t: t.rms_norm(t.ones(2, 3), (3,), t.ones(2)),
+    "group_norm: channels": lambda t: t.group_norm(t.ones(2, 3), 2),
+    "group_norm: weight": lambda t: t.group_norm(t.ones(2, 4), 2, t.ones(2)),
+    "group_norm: a vector": lambda t: t.group_norm(t.ones(4), 2),
+    "scaled_dot_product_attention: a vector": lambda t: t.scaled_dot_product_attention(
+        t.ones(4), t.ones(3, 4), t.ones(3, 4)
+    ),
+    "scaled_dot_product_attention: sizes of query and key": lambda t: t.scaled_dot_product_attention(
+        t.ones(3, 4), t.ones(3, 5), t.ones(3, 4)
+    ),
+    "scaled_dot_product_attention: lengths of key and value": lambda t: t.scaled_dot_product_attention(
+        t.ones(3, 4), t.ones(3, 4), t.ones(2, 4)
+    ),
+    "scaled_dot_product_attention: two dtypes": lambda t: t.scaled_dot_product_attention(
+        t.ones(3, 4), t.ones(3, 4).double(), t.ones(3, 4)
+    ),
+    "scaled_dot_product_attention: mask": lambda t: t.scaled_dot_product_attention(
+        t.ones(3, 4), t.ones(3, 4), t.ones(3, 4), t.ones(2, 3)
+    ),
+    "scaled_dot_product_attention: a mask of integers": lambda t: t.scaled_dot_product_attention(
+        t.ones(3, 4), t.ones(3, 4), t.ones(3, 4), t.tensor([1, 1, 0])
+    ),
+    "rnn: a state of another size": lambda t: _recurrent(t, "rnn", "rnn_tanh", (2, 1, 3), (1, 5)),
+    "rnn: no time": lambda t: _recurrent(t, "rnn", "rnn_tanh", (0, 1, 3), (1, 4)),
+    "gru: features": lambda t: _recurrent(t, "gru", "gru", (2, 1, 5), (1, 4), gates=3),
+    "gru: weights for fewer gates": lambda t: _recurrent(t, "gru", "gru", (2, 1, 3), (1, 4), gates=2),
+    "lstm: a matrix": lambda t: _recurrent(t, "lstm", "lstm", (2, 3), (1, 4), gates=4),
     # Creation.
     "linspace: a negative count": lambda t: t.linspace(0, 1, -1),
     "linspace: text": lambda t: t.linspace("0", 1, 3),

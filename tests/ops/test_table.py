@@ -87,9 +87,10 @@ def test_where_as_a_method(condition: Any) -> None:
     assert a.where(mask, b).tolist() == tg.where(mask, a, b).tolist()
 
 
-# Methods or operators only, in torch; and functions whose parameters torch does not document.
+# Methods or operators only, in torch, or functions that want their Tensors in a list; and functions whose parameters
+# torch does not document.
 NO_FUNCTIONS, UNDOCUMENTED = (
-    {"cast", "expand", "getitem", "repeat", "setitem"},
+    {"cast", "expand", "getitem", "gru", "lstm", "repeat", "rnn", "setitem"},
     {"clamp_max", "clamp_min", "masked_fill", "scaled_dot_product_attention"},
 )
 

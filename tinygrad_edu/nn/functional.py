@@ -37,6 +37,7 @@ from tinygrad_edu.nn.losses import (
 from tinygrad_edu.nn.normalization import group_norm, layer_norm, rms_norm
 from tinygrad_edu.nn.padding import pad
 from tinygrad_edu.nn.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
+from tinygrad_edu.nn.recurrent import gru, lstm, rnn
 from tinygrad_edu.nn.vectors import cosine_similarity, normalize, one_hot
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "gelu",
     "glu",
     "group_norm",
+    "gru",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
@@ -69,6 +71,7 @@ __all__ = [
     "log_softmax",
     "logsigmoid",
     "logsumexp",
+    "lstm",
     "max_pool2d",
     "mish",
     "mse_loss",
@@ -79,6 +82,7 @@ __all__ = [
     "relu",
     "relu6",
     "rms_norm",
+    "rnn",
     "scaled_dot_product_attention",
     "selu",
     "sigmoid",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_edu.testing.rows import Row, TorchNames, call
-from tinygrad_edu.testing.variants import REAL, Shape, booleans, integers
+from tinygrad_edu.testing.variants import REAL, Shape, booleans, integers, uniform
 
 # Shapes of the input, and the dimensions that are normalised.
 _NORMED: tuple[tuple[Shape, Shape], ...] = (
@@ -51,6 +51,44 @@ def _attention(t: Any, *tensors: Any, **settings: Any) -> Any:
         return t.scaled_dot_product_attention(*tensors, **settings)
 
 
+def _torchs_lstm(torch: Any, x: Any, h: Any, c: Any, *weights: Any) -> Any:
+    """torch's LSTM in the form of ours, from its cell: its LSTM of whole sequences has no second gradients."""
+    states = []
+    for now in x:
+        h, c = torch.lstm_cell(now, (h, c), *weights)
+        states.append(h)
+    return torch.stack([*states, c])
+
+
+def _lstm(t: Any, *tensors: Any) -> Any:
+    return _torchs_lstm(t, *tensors) if isinstance(t, TorchNames) else t.lstm(*tensors)
+
+
+def _recurrent(ours: str, torchs: str, **settings: Any) -> Any:
+    """A layer of ours, and torch's, which wants a dimension for the layers, and the weights in a list."""
+
+    def f(t: Any, x: Any, h: Any, *weights: Any) -> Any:
+        if not isinstance(t, TorchNames):
+            return getattr(t, ours)(x, h, *weights, **settings)
+        layers, dropout, train, bidirectional, batch_first = 1, 0.0, False, False, False
+        has_biases, rest = len(weights) > 2, (layers, dropout, train, bidirectional, batch_first)
+        return getattr(t, torchs)(x, h.unsqueeze(0), weights, has_biases, *rest)[0]
+
+    return f
+
+
+def _sequences(gates: int, states: int) -> tuple[Any, ...]:
+    """Time, batch, features and hidden size, with biases and without."""
+    found = []
+    for T, B, D, H in ((3, 2, 4, 3), (1, 1, 1, 1), (2, 0, 2, 3), (2, 3, 0, 2), (3, 5, 2, 18)):
+        shapes = [(T, B, D), *[(B, H)] * states, (gates * H, D), (gates * H, H)]
+        found.append(call(*shapes, (gates * H,), (gates * H,)))
+        if T == 3 and B == 2:
+            found.append(call(*shapes))
+    return tuple(found)
+
+
+_SMALL = uniform(-0.6, 0.6)
 _UNSEEN = "what is masked may be skipped, and so its NaN"
 
 ROWS = (
@@ -134,4 +172,17 @@ ROWS = (
         f=lambda t, q, k, v, mask: _attention(t, q, k, v, mask.detach()),
         label="fixed float mask",
     ),
+    # Recurrent layers. Their weights are small: where tanh is saturated its slope is nothing but rounding.
+    Row("rnn", _sequences(1, 1), (REAL, REAL, _SMALL), f=_recurrent("rnn", "rnn_tanh")),
+    Row(
+        "rnn",
+        _sequences(1, 1),
+        (REAL, REAL, _SMALL),
+        f=_recurrent("rnn", "rnn_relu", nonlinearity="relu"),
+        label="relu",
+        special=1,
+        why="torch's second gradient of relu differs where its input is a NaN or infinite",
+    ),
+    Row("lstm", _sequences(4, 2), (REAL, REAL, REAL, _SMALL), f=_lstm),
+    Row("gru", _sequences(3, 1), (REAL, REAL, _SMALL), f=_recurrent("gru", "gru")),
 )
