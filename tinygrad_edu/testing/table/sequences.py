@@ -111,14 +111,17 @@ ROWS = (
         order=1,
         why="torch fails at the second gradient",
     ),
+    Row("layer_norm", tuple([call(s, normalized_shape=d) for s, d in _NORMED]), f=_normed("layer_norm"), label="plain"),
     *[
         Row(
             "layer_norm",
             tuple([call(s, *[d] * n, normalized_shape=d) for s, d in _NORMED]),
             f=_normed("layer_norm"),
             label=label,
+            special=0,
+            why="of an infinite weight it depends on the formula which infinities meet in the gradient",
         )
-        for n, label in enumerate(("plain", "weight", ""))
+        for n, label in ((1, "weight"), (2, ""))
     ],
     Row(
         "layer_norm", (call((3, 4), (4,), (4,), normalized_shape=(4,), eps=0.5),), f=_normed("layer_norm"), label="eps"
