@@ -122,11 +122,16 @@ AXES: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
 EMPTY = (((0,), (0,)), ((2, 0, 3), (1,)), ((2, 0, 3), (0, 1, 2)))
 
 
-def _reducing(dtypes: tuple[str, ...], empty: bool) -> Iterator[Arguments]:
+def _near_one(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Of either sign, and so near to 1 in size that the product of 300 of them, or of 300 equal ones, is a number."""
+    return np.asarray(rng.uniform(0.9, 1.1, shape) * rng.choice([-1, 1], shape), dtype)
+
+
+def _reducing(dtypes: tuple[str, ...], empty: bool, domain: Domain = REAL) -> Iterator[Arguments]:
     for dtype in dtypes:
         for shape, axes in (*AXES, *(EMPTY if empty else ())):
-            yield _array(shape, dtype), axes, False
-            yield _array(shape, dtype), axes, True
+            yield _array(shape, dtype, domain), axes, False
+            yield _array(shape, dtype, domain), axes, True
     for dtype in FLOATS:
         for value in SPECIAL[:3]:
             yield np.array([[1.0, value], [2.0, 0.5]], dtype), (1,), False
@@ -232,7 +237,7 @@ CALLS: dict[str, Callable[[], Iterator[Arguments]]] = {
     "erf": _erf,
     "where": _where,
     "sum": lambda: _reducing(NUMBERS, True),
-    "prod": lambda: _reducing(NUMBERS, True),
+    "prod": lambda: _reducing(NUMBERS, True, _near_one),
     "max": lambda: _reducing(ALL, False),
     "argmax": lambda: (call for keepdims in (False, True) for call in _along_one_axis(ALL, keepdims)),
     "cumsum": lambda: _along_one_axis(NUMBERS),

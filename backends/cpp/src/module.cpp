@@ -11,4 +11,5 @@ PYBIND11_MODULE(TINYGRAD_EDU_MODULE, module) {
     tg::bind_arrays(module);
     tg::bind_layer_norm(module);
     tg::bind_optimizers(module);
+    tg::bind_reductions(module);
 }

@@ -7,6 +7,11 @@
 #pragma once
 
 #include <cstring>
+#include <utility>
+
+#if defined(__AVX512F__) && defined(__AVX512BW__)
+#include <immintrin.h>
+#endif
 
 namespace tg {
 
@@ -38,6 +43,30 @@ inline void store(T* to, Vec<T> v) {
 template <class T>
 inline Vec<T> broadcast(T x) {
     return x - Vec<T>{};
+}
+// The first n numbers alone, 0 <= n < kLanes<T>, and `fill` in the other lanes: the end of a row.
+template <class T>
+inline Vec<T> load_first(const T* from, long n, T fill) {
+    Vec<T> v = broadcast(fill);
+#if defined(__AVX512F__) && defined(__AVX512BW__)
+    const unsigned long lanes = (1ul << n) - 1;
+    if constexpr (sizeof(T) == 8) return (Vec<T>)_mm512_mask_loadu_epi64((__m512i)v, static_cast<__mmask8>(lanes), from);
+    if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_mask_loadu_epi32((__m512i)v, static_cast<__mmask16>(lanes), from);
+    if constexpr (sizeof(T) == 1) return (Vec<T>)_mm512_mask_loadu_epi8((__m512i)v, lanes, from);
+#endif
+    std::memcpy(&v, from, static_cast<std::size_t>(n) * sizeof(T));
+    return v;
+}
+
+// All lanes become one number: combine(v, v with its halves exchanged), then with the halves of halves, and so on.
+template <int half, class T, class Combine, int... I>
+inline T fold(Vec<T> v, const Combine& combine, std::integer_sequence<int, I...> all) {
+    if constexpr (half == 0) return v[0];
+    else return fold<half / 2, T>(combine(v, __builtin_shufflevector(v, v, (I ^ half)...)), combine, all);
+}
+template <class T, class Combine>
+inline T fold_lanes(Vec<T> v, const Combine& combine) {
+    return fold<kLanes<T> / 2, T>(v, combine, std::make_integer_sequence<int, kLanes<T>>());
 }
 
 }  // namespace tg
