@@ -13,4 +13,5 @@ PYBIND11_MODULE(TINYGRAD_EDU_MODULE, module) {
     tg::bind_ladder(module);
     tg::bind_optimizers(module);
     tg::bind_reductions(module);
+    tg::bind_products(module);
 }

@@ -1,0 +1,162 @@
+// The matrix product and the linear layer, as Python sees them. The work is done in gemm.cpp.
+
+#include "gemm.hpp"
+#include "subjects.hpp"
+
+namespace tg {
+namespace {
+
+// The last two dimensions of an array, as a matrix. A stride that nobody steps by (of a size of 1) is made to look dense.
+template <class T>
+Matrix<T> matrix(const Array& x) {
+    const Index rows = x.shape[x.dims - 2], columns = x.shape[x.dims - 1], size = sizeof(T);
+    const Index step = columns > 1 ? x.strides[x.dims - 1] / size : 1;
+    return {x.at<const T>(), rows, columns, rows > 1 ? x.strides[x.dims - 2] / size : columns * step, step};
+}
+
+// All but the last dimension taken together as rows, for an array that is dense or has two dimensions.
+template <class T>
+Matrix<T> rows_of(const Array& x) {
+    if (x.dims == 2) return matrix<T>(x);
+    return {x.at<const T>(), x.rows(), x.columns(), x.columns(), 1};
+}
+
+Array with_rows(const char* function, const char* argument, py::handle object) {
+    Array x = view(function, argument, object);
+    return x.dims == 2 ? x : dense(function, argument, object);
+}
+
+std::string wanted(Index rows, Index columns) {
+    return "(" + (rows < 0 ? std::string("...") : std::to_string(rows)) + ", " + std::to_string(columns) + ")";
+}
+
+// The leading dimensions of the two operands and of the result, each operand's strides 0 where it is broadcast.
+struct Batch {
+    int dims = 0;
+    Index shape[kMaxDims], x_strides[kMaxDims], y_strides[kMaxDims], count = 1;
+
+    Batch(const Array& x, const Array& y) : dims(std::max(x.dims, y.dims) - 2) {
+        for (int d = 0; d < dims; ++d) {
+            const int dx = d - (dims - (x.dims - 2)), dy = d - (dims - (y.dims - 2));
+            const Index nx = dx < 0 ? 1 : x.shape[dx], ny = dy < 0 ? 1 : y.shape[dy];
+            if (nx != ny && nx != 1 && ny != 1)
+                bad_shape("matmul", "y", "leading dimensions like x's, " + shape_text(x.dims, x.shape), y);
+            shape[d] = nx == 1 ? ny : nx;
+            x_strides[d] = nx == 1 ? 0 : x.strides[dx];
+            y_strides[d] = ny == 1 ? 0 : y.strides[dy];
+            count *= shape[d];
+        }
+    }
+    Index offset(Index number, const Index* strides) const {  // in bytes
+        Index bytes = 0;
+        for (int d = dims - 1; d >= 0; number /= shape[d], --d) bytes += number % shape[d] * strides[d];
+        return bytes;
+    }
+};
+
+template <class T>
+void multiply(const Array& x, const Array& y, const Batch& batch, T* out) {
+    const Matrix<T> a = matrix<T>(x), b = matrix<T>(y);
+    const Index work = a.rows * a.columns * b.columns;
+    Unlocked unlocked(batch.count * work);
+    each_product(batch.count, work, [&](Index i, bool serial) {
+        Matrix<T> ai = a, bi = b;
+        ai.data = reinterpret_cast<const T*>(x.data + batch.offset(i, batch.x_strides));
+        bi.data = reinterpret_cast<const T*>(y.data + batch.offset(i, batch.y_strides));
+        (serial ? gemm_serial<T> : gemm<T>)(ai, bi, out + i * a.rows * b.columns, b.columns, {});
+    });
+}
+
+py::object matmul(py::handle x_object, py::handle y_object) {
+    const Array x = view("matmul", "x", x_object), y = view("matmul", "y", y_object);
+    if (x.type != y.type || (x.type != Type::f32 && x.type != Type::f64)) return numpy("matmul")(x_object, y_object);
+    if (x.dims < 2) bad_shape("matmul", "x", "(..., m, k)", x);
+    if (y.dims < 2 || y.shape[y.dims - 2] != x.columns()) bad_shape("matmul", "y", "(..., " + std::to_string(x.columns()) + ", n)", y);
+    Batch batch(x, y);
+    batch.shape[batch.dims] = x.shape[x.dims - 2];
+    batch.shape[batch.dims + 1] = y.columns();
+    Array out = empty(x.type, batch.dims + 2, batch.shape);
+    by_float("matmul", "x", x, [&](auto zero) { multiply(x, y, batch, out.at<decltype(zero)>()); });
+    return std::move(out.owner);
+}
+
+// Sums of the columns: blocks of 64 rows, then the blocks' sums, so that errors grow with neither's length alone.
+template <class T>
+void sum_rows(const Matrix<T>& g, T* out) {
+    constexpr Index kRows = 64, kColumns = 256;
+    const auto columns = [&](Index begin, Index end) {
+        std::fill(out + begin, out + end, T(0));
+        T part[kColumns];
+        for (Index i0 = 0; i0 < g.rows; i0 += kRows) {
+            std::fill(part, part + (end - begin), T(0));
+            for (Index i = i0; i < std::min(g.rows, i0 + kRows); ++i) {
+                const T* const row = g.data + i * g.row_stride + begin * g.column_stride;
+                if (g.column_stride == 1)
+                    for (Index j = 0; j < end - begin; ++j) part[j] += row[j];
+                else
+                    for (Index j = 0; j < end - begin; ++j) part[j] += row[j * g.column_stride];
+            }
+            for (Index j = 0; j < end - begin; ++j) out[begin + j] += part[j];
+        }
+    };
+    if (g.rows * g.columns >= 1 << 17) return parallel_ranges(g.columns, kColumns, columns);
+    for (Index j = 0; j < g.columns; j += kColumns) columns(j, std::min(g.columns, j + kColumns));
+}
+
+py::tuple linear(py::handle x_object, py::handle weight_object, py::handle bias_object) {
+    const Array x = with_rows("linear", "x", x_object), weight = view("linear", "weight", weight_object);
+    if (weight.dims != 2) bad_shape("linear", "weight", "(out, in)", weight);
+    if (x.dims < 1 || x.columns() != weight.shape[1]) bad_shape("linear", "x", wanted(-1, weight.shape[1]), x);
+    if (weight.type != x.type) bad_type("linear", "weight", name(x.type), weight);
+    Array bias;
+    if (!bias_object.is_none()) bias = dense("linear", "bias", bias_object, x.type, {weight.shape[0]});
+    Index shape[kMaxDims];
+    std::copy_n(x.shape, x.dims, shape);
+    shape[x.dims - 1] = weight.shape[0];
+    Array out = empty(x.type, x.dims, shape);
+    by_float("linear", "x", x, [&](auto zero) {
+        using T = decltype(zero);
+        const Matrix<T> a = rows_of<T>(x), b = matrix<T>(weight).transposed();
+        Epilogue<T> epilogue;
+        epilogue.bias = bias.at<const T>();
+        Unlocked unlocked(a.rows * a.columns * b.columns);
+        gemm<T>(a, b, out.at<T>(), b.columns, epilogue);
+    });
+    return py::make_tuple(std::move(out.owner), py::make_tuple(x.owner, weight.owner));
+}
+
+py::list linear_vjp(const py::tuple& saved, py::handle g_object, const py::tuple& needs) {
+    const Array x = view("linear_vjp", "saved", saved[0]), weight = view("linear_vjp", "saved", saved[1]);
+    const Array g = with_rows("linear_vjp", "g", g_object);
+    if (g.type != x.type) bad_type("linear_vjp", "g", name(x.type), g);
+    if (g.dims != x.dims || g.rows() != x.rows() || g.columns() != weight.shape[0])
+        bad_shape("linear_vjp", "g", wanted(x.rows(), weight.shape[0]), g);
+    const auto needed = [&](std::size_t i) { return i < needs.size() && PyObject_IsTrue(needs[i].ptr()); };
+    Array gx, gw, gb;
+    if (needed(0)) gx = empty(x.type, x.dims, x.shape);
+    if (needed(1)) gw = empty(x.type, {weight.shape[0], weight.shape[1]});
+    if (needed(2)) gb = empty(x.type, {weight.shape[0]});
+    by_float("linear_vjp", "g", g, [&](auto zero) {
+        using T = decltype(zero);
+        const Matrix<T> rows = rows_of<T>(x), w = matrix<T>(weight), up = rows_of<T>(g);
+        Unlocked unlocked(up.rows * up.columns * w.columns);
+        if (gx.data) gemm<T>(up, w, gx.at<T>(), w.columns);
+        if (gw.data) gemm<T>(up.transposed(), rows, gw.at<T>(), w.columns);
+        if (gb.data) sum_rows<T>(up, gb.at<T>());
+    });
+    py::list out;
+    Array* const all[] = {&gx, &gw, &gb};
+    for (std::size_t i = 0; i < needs.size(); ++i) out.append(all[i]->owner ? all[i]->owner : py::none());
+    return out;
+}
+
+}  // namespace
+
+void bind_products(py::module_& module) {
+    using py::arg;
+    module.def("matmul", &matmul, arg("x"), arg("y"), "(..., m, k) @ (..., k, n), leading dimensions broadcast.");
+    module.def("linear", &linear, arg("x"), arg("weight"), arg("bias") = py::none(), "See tinygrad_edu.nn.linear.");
+    module.def("linear_vjp", &linear_vjp, arg("saved"), arg("g"), arg("needs"), "gx = g W, gW = gᵀ x, gb = Σ g.");
+}
+
+}  // namespace tg
