@@ -205,3 +205,11 @@ def test_linear_names_what_does_not_fit() -> None:
     _, saved = cpp.linear(x, weight)
     with pytest.raises(ValueError, match=r"linear_vjp: expected g of shape \(5, 4\), got \(5, 3\)"):
         cpp.linear_vjp(saved, x, (True, True))
+
+
+def test_the_machines_limits_are_measured() -> None:
+    """Loosely, for a busy machine: a vector holds twice as many float32; every machine copies 0.1 GB/s."""
+    assert cpp.kernels.peak("float32") > cpp.kernels.peak("float64") > 0.1
+    assert cpp.kernels.bandwidth() > 0.1
+    with pytest.raises(ValueError, match="peak: expected float32 or float64, got int64"):
+        cpp.kernels.peak("int64")

@@ -14,4 +14,5 @@ PYBIND11_MODULE(TINYGRAD_EDU_MODULE, module) {
     tg::bind_optimizers(module);
     tg::bind_reductions(module);
     tg::bind_products(module);
+    tg::bind_peak(module);
 }
