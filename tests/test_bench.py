@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 import tinygrad_edu as tg
 from tinygrad_edu import bench, cli, registry
-from tinygrad_edu.bench import ops, table
+from tinygrad_edu.bench import ops, table, training, workloads
 from tinygrad_edu.bench.by_hand import BY_HAND
 from tinygrad_edu.testing.rows import TinygradNames, TorchNames
 
@@ -59,12 +60,54 @@ def test_an_unknown_workload_lists_those_there_are(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("name", bench.WORKLOADS)
-def test_every_workload_makes_steps_that_run(name: str) -> None:
+def test_every_workload_makes_a_candidate_for_each_backend(name: str) -> None:
     steps = bench.WORKLOADS[name]()
-    assert {f"tinygrad_edu {backend}" for backend in registry.names("backends")} <= set(steps)
-    for step in steps.values():
+    loaded = {name for name, error in workloads.backends().items() if error is None}
+    assert {f"tinygrad_edu {backend}" for backend in loaded} <= set(steps)
+    assert "numpy" in loaded
+
+
+@pytest.mark.parametrize("name", ["tiny_mlp", "mlp", "chain"])
+def test_every_candidate_makes_steps_that_run(name: str) -> None:
+    for step in bench.WORKLOADS[name]().values():
         step()
         step()
+
+
+def test_autograd_computes_what_we_do(needs) -> None:
+    needs("autograd")
+    steps = bench.WORKLOADS["mlp"]()
+    for _ in range(3):
+        losses = {key: float(steps[key]()) for key in ("tinygrad_edu numpy", "autograd")}  # type: ignore[arg-type]
+        assert losses["autograd"] == pytest.approx(losses["tinygrad_edu numpy"], rel=1e-5)
+
+
+def test_a_backend_that_does_not_load_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load = registry.backend
+
+    def refuse(name: str) -> Any:
+        if name == "cpp":
+            raise ImportError("its kernels are not built")
+        return load(name)
+
+    monkeypatch.setattr(registry, "backend", refuse)
+    workloads.backends.cache_clear()
+    try:
+        assert bench.main(["tiny_mlp"], seconds=0.002) == 0
+    finally:
+        workloads.backends.cache_clear()
+    out = capsys.readouterr().out
+    assert "without backend 'cpp', which does not load: its kernels are not built" in out
+    assert "tinygrad_edu numpy" in out
+    assert "tinygrad_edu cpp" not in out
+
+
+def test_the_summary_is_a_geometric_mean() -> None:
+    assert training.geometric_mean([0.5, 2.0, 8.0]) == pytest.approx(2.0)
+    line = training.summary("numpy", {"mlp": 0.5, "cnn": 2.0})
+    assert line == "numpy / torch, geometric mean over the nine: 1.00, the worst is cnn: 2.00"
 
 
 def test_main_prints_a_line_for_each_peer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

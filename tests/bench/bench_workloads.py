@@ -11,12 +11,17 @@ from typing import Any
 import pytest
 
 from tinygrad_edu import bench
+from tinygrad_edu.bench.workloads import OURS, backends
 
-CASES = [(workload, candidate) for workload, make in bench.WORKLOADS.items() for candidate in make()]
+OURS = [OURS + name for name, error in backends().items() if error is None]
 
 
-@pytest.mark.parametrize(("workload", "candidate"), CASES, ids=[" ".join(case) for case in CASES])
+@pytest.mark.parametrize("candidate", [*OURS, "torch", "autograd"])
+@pytest.mark.parametrize("workload", bench.WORKLOADS)
 def test_step(benchmark: Any, workload: str, candidate: str) -> None:
     """One step of one candidate."""
+    if candidate == "autograd" and not workload.endswith("mlp"):
+        pytest.skip("written for multi-layer perceptrons only")
+    steps = bench.WORKLOADS[workload]()
     benchmark.group = workload
-    benchmark(bench.WORKLOADS[workload]()[candidate])
+    benchmark.pedantic(steps[candidate], rounds=20, warmup_rounds=3)

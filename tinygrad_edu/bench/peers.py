@@ -1,4 +1,4 @@
-"""The same steps in other libraries. Each function makes one candidate; its library is imported only here."""
+"""What the peers cannot share with us: a GPT in torch's modules, and HIPS autograd's steps: plain functions."""
 
 from __future__ import annotations
 
@@ -11,44 +11,58 @@ Array = np.ndarray
 Step = Callable[[], object]
 
 
-def torch_mlp(weights: list[Array], x: Array, y: Array, optimizer: str, lr: float, threads: int) -> Step:
-    """torch, eager."""
-    import torch
+def torch_gpt(
+    torch: Any, vocabulary: int = 65, context: int = 64, layers: int = 4, heads: int = 4, width: int = 128
+) -> Any:
+    """`models/gpt.py` in torch's modules, with the same names of parameters."""
+    nn, f = torch.nn, torch.nn.functional
 
-    torch.set_num_threads(threads)
-    layers: list[Any] = []
-    for w in weights:
-        layers += [torch.nn.Linear(w.shape[1], w.shape[0]), torch.nn.ReLU()]
-    model = torch.nn.Sequential(*layers[:-1])
-    with torch.no_grad():
-        for layer, w in zip(layers[::2], weights, strict=True):
-            layer.weight.copy_(torch.from_numpy(w))
-    update = getattr(torch.optim, optimizer)(model.parameters(), lr=lr)
-    inputs, target = torch.from_numpy(x), torch.from_numpy(y)
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.query, self.key, self.value, self.out = (nn.Linear(width, width, bias=False) for _ in range(4))
 
-    def step() -> None:
-        loss = torch.nn.functional.cross_entropy(model(inputs), target)
-        update.zero_grad()
-        loss.backward()
-        update.step()
+        def forward(self, x: Any) -> Any:
+            split = lambda y: y.unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, H, T, C / H)
+            q, k, v = split(self.query(x)), split(self.key(x)), split(self.value(x))
+            seen = f.scaled_dot_product_attention(q, k, v, is_causal=True)
+            return self.out(seen.transpose(1, 2).flatten(2))  # (B, T, C)
 
-    return step
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm_1, self.attention = nn.LayerNorm(width, bias=False), Attention()
+            self.norm_2 = nn.LayerNorm(width, bias=False)
+            wide, narrow = nn.Linear(width, 4 * width, bias=False), nn.Linear(4 * width, width, bias=False)
+            self.mlp = nn.Sequential(wide, nn.GELU(), narrow)
+
+        def forward(self, x: Any) -> Any:
+            x = x + self.attention(self.norm_1(x))
+            return x + self.mlp(self.norm_2(x))
+
+    class GPT(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokens, self.positions = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
+            self.blocks = nn.Sequential(*[Block() for _ in range(layers)])
+            self.norm = nn.LayerNorm(width, bias=False)
+
+        def forward(self, tokens: Any) -> Any:
+            x = self.tokens(tokens) + self.positions(torch.arange(tokens.shape[1]))
+            return f.linear(self.norm(self.blocks(x)), self.tokens.weight)
+
+    return GPT()
 
 
-def torch_chain(chain_of: Callable[..., Step], x: Array, w: Array, b: Array, threads: int) -> Step:
-    """The chain of small ops in torch, eager."""
-    import torch
+def autograd_mlp(weights: list[Array], x: Array, y: Array, optimizer: str, lr: float) -> Step:
+    """HIPS autograd, on NumPy's threads; the update in place, as its examples write it.
 
-    torch.set_num_threads(threads)
-    return chain_of(torch, torch.from_numpy(x), *[torch.from_numpy(a).requires_grad_() for a in (w, b)])
-
-
-def autograd_mlp(weights: list[Array], x: Array, y: Array, optimizer: str, lr: float, threads: int) -> Step:
-    """HIPS autograd, on NumPy's threads; the update in place, as its examples write it."""
+    `weights` are the layers' weights (out, in) and biases in turn, the former with torch's layout.
+    """
     import autograd
     import autograd.numpy as anp
 
-    params = [(w.copy(), np.zeros(len(w), np.float32)) for w in weights]
+    params = [(weights[i].copy(), weights[i + 1].copy()) for i in range(0, len(weights), 2)]
     m = [[np.zeros_like(p) for p in layer] for layer in params]
     v = [[np.zeros_like(p) for p in layer] for layer in params]
     rows, steps = np.arange(len(y)), 0
@@ -62,12 +76,13 @@ def autograd_mlp(weights: list[Array], x: Array, y: Array, optimizer: str, lr: f
         z = z - anp.max(z, axis=1, keepdims=True)
         return anp.mean(anp.log(anp.sum(anp.exp(z), axis=1)) - z[rows, y])
 
-    gradient = autograd.grad(loss)
+    value_and_gradient = autograd.value_and_grad(loss)
 
-    def step() -> None:
+    def step() -> Any:
         nonlocal steps
         steps += 1
-        for layer, gs, ms, vs in zip(params, gradient(params), m, v, strict=True):
+        value, gradients = value_and_gradient(params)
+        for layer, gs, ms, vs in zip(params, gradients, m, v, strict=True):
             for p, g, first, second in zip(layer, gs, ms, vs, strict=True):
                 if optimizer == "SGD":
                     p -= lr * g
@@ -75,5 +90,6 @@ def autograd_mlp(weights: list[Array], x: Array, y: Array, optimizer: str, lr: f
                 first += 0.1 * (g - first)
                 second += 0.001 * (g * g - second)
                 p -= (lr / (1 - 0.9**steps)) * first / (np.sqrt(second / (1 - 0.999**steps)) + 1e-8)
+        return value
 
     return step

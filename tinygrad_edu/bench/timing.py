@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from statistics import median
-
-from tinygrad_edu.bench.workloads import WORKLOADS
-from tinygrad_edu.errors import unknown
 
 Step = Callable[[], object]
 
@@ -48,20 +45,3 @@ def _run(step: Step, seconds: float) -> list[float]:
         times.append(now - before)
         before = now
     return times
-
-
-def main(names: Sequence[str] = (), *, seconds: float = 2.0) -> int:
-    """Print, for each workload (all by default), microseconds a step and the ratio to each peer's; returns 0."""
-    for name in names:
-        if name not in WORKLOADS:
-            raise ValueError(unknown("workload", name, WORKLOADS))
-    print("microseconds a step, medians, measured in turn; in brackets ours / theirs, 2 threads each")
-    for name in names or WORKLOADS:
-        found = alternate(WORKLOADS[name](), seconds=seconds)
-        ours = {key: value for key, value in found.items() if key.startswith("tinygrad_edu")}
-        print(f"{name:10s} " + "  ".join(f"{key} {1e6 * value:.0f}" for key, value in ours.items()))
-        for peer, value in found.items():
-            if peer not in ours:
-                ratios = ", ".join(f"{ours[key] / value:.2f}" for key in ours)
-                print(f"{'':10s} {peer} {1e6 * value:.0f} ({ratios})")
-    return 0

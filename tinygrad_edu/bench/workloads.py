@@ -1,77 +1,77 @@
-"""The training steps that speed is measured on, for us and for the peers that are installed.
+"""The candidates of each workload: us on every backend that loads, and the peers that are installed.
 
-One step is forward, loss, backward and optimizer update, on fixed random float32 data in memory. A workload is a
-function that makes its candidates: {name: step}, ours on every backend there is as `tinygrad_edu BACKEND`.
+A workload is a function that makes its candidates: {name: step}, ours as `tinygrad_edu BACKEND`. The nine are those of
+`nine.py`; beside them stands `chain`, a thousand ops on ten numbers, which is overhead alone.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 import tinygrad_edu as tg
-from tinygrad_edu import nn, optim, registry
+from tinygrad_edu import registry
 from tinygrad_edu.bench import peers
+from tinygrad_edu.bench.nine import NINE, Trainer, weights
+from tinygrad_edu.errors import unknown
 
 Steps = dict[str, Callable[[], object]]
 THREADS = int(os.environ.get("TINYGRAD_EDU_THREADS", "2"))
+OURS = "tinygrad_edu "  # how the names of our candidates begin
 
 
-def _ours(make: Callable[[], Callable[[], object]]) -> Steps:
-    """One candidate for each backend."""
-    steps = {}
+@functools.cache
+def backends() -> dict[str, Exception | None]:
+    """Every backend by name: None, or why it does not load."""
+    found: dict[str, Exception | None] = {}
     for name in registry.names("backends"):
-        with tg.use_backend(name):
-            steps[f"tinygrad_edu {name}"] = make()
+        try:
+            registry.backend(name)
+            found[name] = None
+        except Exception as error:  # kept and reported: the others can be measured all the same
+            found[name] = error
+    return found
+
+
+def missing() -> list[str]:
+    """A line for each backend that does not load, with its reason."""
+    return [f"without backend '{name}', which does not load: {error}" for name, error in backends().items() if error]
+
+
+def ours(make: Callable[[], Callable[[], object]]) -> Steps:
+    """One candidate for each backend that loads."""
+    steps = {}
+    for name, error in backends().items():
+        if error is None:
+            with tg.use_backend(name):
+                steps[OURS + name] = make()
     return steps
 
 
-def _installed(*names: str) -> list[str]:
-    return [name for name in names if importlib.util.find_spec(name)]
+def torchs() -> Any:
+    """torch, with as many threads as we have; None if it is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    torch = importlib.import_module("torch")
+    torch.set_num_threads(THREADS)
+    return torch
 
 
-def _mlp(sizes: tuple[int, ...], batch: int, optimizer: str, lr: float) -> Steps:
-    """A multi-layer perceptron with ReLU, cross entropy, one optimizer step."""
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((batch, sizes[0])).astype(np.float32)
-    y = rng.integers(0, sizes[-1], batch)
-    weights = [rng.uniform(-1, 1, (n, m)).astype(np.float32) / np.sqrt(m, dtype=np.float32) for m, n in pairwise(sizes)]
-
-    def make() -> Callable[[], object]:
-        layers: list[nn.Module] = []
-        for w in weights:
-            layers += [nn.Linear(w.shape[1], w.shape[0]), nn.ReLU()]
-        model = nn.Sequential(*layers[:-1])
-        model.load_state_dict({f"{2 * i}.weight": w for i, w in enumerate(weights)}, strict=False)
-        update = getattr(optim, optimizer)(model.parameters(), lr=lr)
-        inputs, target = tg.tensor(x), tg.tensor(y)
-
-        def step() -> None:
-            loss = nn.functional.cross_entropy(model(inputs), target)
-            update.zero_grad()
-            loss.backward()
-            update.step()
-
-        return step
-
-    makers = {"torch": peers.torch_mlp, "autograd": peers.autograd_mlp}
-    theirs = {name: makers[name](weights, x, y, optimizer, lr, THREADS) for name in _installed("torch", "autograd")}
-    return {**_ours(make), **theirs}
-
-
-def tiny_mlp() -> Steps:
-    """2-16-16-2, batch 100, SGD 0.1."""
-    return _mlp((2, 16, 16, 2), 100, "SGD", 0.1)
-
-
-def mlp() -> Steps:
-    """784-256-128-10, batch 128, Adam 1e-3."""
-    return _mlp((784, 256, 128, 10), 128, "Adam", 1e-3)
+def nine(name: str) -> Steps:
+    """The candidates of one of the nine."""
+    workload = NINE[name]
+    steps = ours(lambda: Trainer(tg, workload).step)
+    if torch := torchs():
+        steps["torch"] = Trainer(torch, workload).step
+    if name.endswith("mlp") and importlib.util.find_spec("autograd"):
+        x, y = (a.astype(np.float32) if i == 0 else a for i, a in enumerate(workload.data(np.random.default_rng(0))))
+        steps["autograd"] = peers.autograd_mlp([*weights(workload).values()], x, y, workload.optimizer, workload.lr)
+    return steps
 
 
 def chain_of(lib: Any, x: Any, w: Any, b: Any) -> Callable[[], object]:
@@ -92,13 +92,23 @@ def chain_of(lib: Any, x: Any, w: Any, b: Any) -> Callable[[], object]:
 
 def chain() -> Steps:
     """1,000 small ops on ten numbers: multiply, add, tanh, subtract."""
-    x, w, b = np.random.default_rng(0).uniform(0, 1, (3, 10)).astype(np.float32)
+    x, *wb = np.random.default_rng(0).uniform(0, 1, (3, 10)).astype(np.float32)
 
-    def make() -> Callable[[], object]:
-        return chain_of(tg, tg.tensor(x), *[tg.tensor(a, requires_grad=True) for a in (w, b)])
+    def make(lib: Any) -> Callable[[], object]:
+        return chain_of(lib, lib.from_numpy(x), *[lib.from_numpy(a.copy()).requires_grad_() for a in wb])
 
-    theirs = {name: peers.torch_chain(chain_of, x, w, b, THREADS) for name in _installed("torch")}
-    return {**_ours(make), **theirs}
+    steps = ours(lambda: make(tg))
+    if torch := torchs():
+        steps["torch"] = make(torch)
+    return steps
 
 
-WORKLOADS: dict[str, Callable[[], Steps]] = {"tiny_mlp": tiny_mlp, "mlp": mlp, "chain": chain}
+WORKLOADS: dict[str, Callable[[], Steps]] = {name: functools.partial(nine, name) for name in NINE}
+WORKLOADS["chain"] = chain
+
+
+def check_names(names: Iterable[str]) -> None:
+    """ValueError for a name that no workload has."""
+    for name in names:
+        if name not in WORKLOADS:
+            raise ValueError(unknown("workload", name, WORKLOADS))
