@@ -24,6 +24,7 @@ bench: .venv/.installed-test
 	.venv/bin/pytest tests/bench -o python_files='bench_*.py' --benchmark-only --benchmark-autosave
 	.venv/bin/python tests/bench/bench_import.py
 	.venv/bin/tinygrad-edu bench
+	.venv/bin/python -m tinygrad_edu.bench.sequences
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python -m tinygrad_edu.bench.ops
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python -m tinygrad_edu.bench.table
 

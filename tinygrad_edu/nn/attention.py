@@ -52,7 +52,7 @@ def _nothing(*args: Any, **settings: Any) -> None:
 
 @fused(_nothing)
 def _scaled_dot_product_attention(query, key, value, mask=None, *, is_causal, scale):
-    """(..., L, E), (..., S, E), (..., S, V) -> (..., L, V), leading dimensions being equal; the mask broadcasts."""
+    """(..., L, E), (..., S, E), (..., S, V) -> (..., L, V), leading dimensions being equal; mask (..., L, S)."""
     return matmul(_weights(query, key, mask, is_causal, scale), value)
 
 
@@ -100,4 +100,6 @@ def scaled_dot_product_attention(
     query, key, value = (x if x.shape[:-2] == lead else expand(x, *lead, *x.shape[-2:]) for x in (query, key, value))
     if attn_mask is not None and attn_mask.requires_grad:  # its gradient is as large as the weights: kernels have none
         return matmul(_weights(query, key, attn_mask, is_causal, scale), value)
+    if attn_mask is not None:
+        attn_mask = expand(attn_mask, *lead, query.shape[-2], key.shape[-2])
     return _scaled_dot_product_attention(query, key, value, attn_mask, is_causal=is_causal, scale=scale)
