@@ -181,7 +181,11 @@ void bind_arrays(py::module_& module) {
     module.def("set_numpy", [](py::object backend) { numpy_backend() = std::move(backend); }, py::arg("backend"),
                "Take what no kernel is written for from this backend.");
     module.def("threads", &threads, "How many threads take part in a kernel.");
-    module.def("set_threads", &set_threads, py::arg("count"), "Let so many threads take part in a kernel.");
+    const auto set = [](int count) {
+        if (count < 1) throw py::value_error("set_threads: expected a positive number, got " + std::to_string(count));
+        set_threads(count);
+    };
+    module.def("set_threads", set, py::arg("count"), "Let so many threads take part in a kernel.");
 }
 
 }  // namespace tg

@@ -2,6 +2,7 @@
 
 #include "memory.hpp"
 
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include <cstdlib>
@@ -39,9 +40,13 @@ struct Store {
     std::size_t kept = 0;
 };
 
-// Never destroyed: arrays may be given back after the end of main.
+// Never destroyed: arrays may be given back after the end of main. Held during a fork, as the child would wait for ever
+// for what another thread of the parent holds.
 Store& store() {
-    static Store* const only = new Store;
+    static Store* const only = [] {
+        pthread_atfork([] { store().mutex.lock(); }, [] { store().mutex.unlock(); }, [] { store().mutex.unlock(); });
+        return new Store;
+    }();
     return *only;
 }
 

@@ -47,31 +47,43 @@ public:
     explicit Pool(int count) : threads(count) {}
 
     void run(Index blocks, void (*call)(const void*, Index), const void* body) {
-        if (threads == 1 || !caller_.try_lock()) {
+        if (threads == 1 || taken_.exchange(true)) {  // taken by another thread, or by this one: a body that asks for more
             for (Index i = 0; i < blocks; ++i) call(body, i);
             return;
         }
-        while (started_ < threads - 1) {
-            std::thread([this, number = started_] { work(number); }).detach();
-            ++started_;
-        }
+        const Turn turn{taken_};
+        for (; started_ < threads - 1; ++started_) std::thread([this] { work(); }).detach();
         call_ = call, body_ = body, blocks_ = blocks;
         next_.store(0, std::memory_order_relaxed);
         open_.store(true);
         job_.fetch_add(1);
-        if (asleep_.load() > 0) {
-            std::lock_guard<std::mutex> lock(mutex_);
-            wake_.notify_all();
-        }
+        wake();
         take_blocks();
         open_.store(false);
         wait_until_nobody_is_inside();
-        caller_.unlock();
+    }
+
+    // The workers end. A thread that is in `run` just now does what is left of its job.
+    void retire() {
+        retired_.store(true);
+        job_.fetch_add(1);
+        wake();
     }
 
     const int threads;
 
 private:
+    struct Turn {  // given back even if no thread can be started
+        std::atomic<bool>& taken;
+        ~Turn() { taken.store(false); }
+    };
+
+    void wake() {
+        if (asleep_.load() == 0) return;
+        { const std::lock_guard<std::mutex> lock(mutex_); }  // whoever has counted itself asleep is waiting by now
+        wake_.notify_all();
+    }
+
     void take_blocks() {
         for (Index i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < blocks_;) call_(body_, i);
     }
@@ -87,9 +99,9 @@ private:
         waiting_.store(false);
     }
 
-    void work(int number) {
+    void work() {
         long seen = 0;
-        while (true) {
+        while (!retired_.load()) {
             for (int i = 0; i < kSpins && job_.load() == seen; ++i) pause();
             if (job_.load() == seen) {
                 std::unique_lock<std::mutex> lock(mutex_);
@@ -98,22 +110,20 @@ private:
                 asleep_.fetch_sub(1);
             }
             seen = job_.load();
-            if (number >= threads - 1) continue;
             inside_.fetch_add(1);
             if (open_.load()) take_blocks();
             if (inside_.fetch_sub(1) == 1 && waiting_.load()) {
-                std::lock_guard<std::mutex> lock(mutex_);
+                const std::lock_guard<std::mutex> lock(mutex_);
                 done_.notify_one();
             }
         }
     }
 
-    std::mutex caller_;  // held by the thread whose job is open
-    std::mutex mutex_;   // guards sleeping
+    std::mutex mutex_;  // guards sleeping
     std::condition_variable wake_, done_;
     int started_ = 0;
     std::atomic<long> job_{0};  // counts jobs, so that a worker knows a new one
-    std::atomic<bool> open_{false}, waiting_{false};
+    std::atomic<bool> taken_{false}, open_{false}, waiting_{false}, retired_{false};
     std::atomic<int> inside_{0}, asleep_{0};
     std::atomic<Index> next_{0};
     void (*call_)(const void*, Index) = nullptr;
@@ -121,18 +131,18 @@ private:
     Index blocks_ = 0;
 };
 
-// Never destroyed: its threads may outlive everything else. A fork leaves the child none of them, and whatever the
-// parent's mutexes were in: the child gets a new pool.
-Pool* pool = nullptr;
+// Pools are never destroyed: their threads may outlive everything else. A fork leaves the child none of them, and
+// whatever the parent's mutexes were in: the child gets a new pool.
+std::atomic<Pool*> pool{nullptr};
 
 Pool& the_pool() {
     static const bool ready = [] {
-        pool = new Pool(from_environment());
-        pthread_atfork(nullptr, nullptr, [] { pool = new Pool(pool->threads); });
+        pool.store(new Pool(from_environment()));
+        pthread_atfork(nullptr, nullptr, [] { pool.store(new Pool(pool.load()->threads)); });
         return true;
     }();
     (void)ready;
-    return *pool;
+    return *pool.load();
 }
 
 }  // namespace
@@ -140,7 +150,7 @@ Pool& the_pool() {
 int threads() { return the_pool().threads; }
 
 void set_threads(int count) {
-    if (count != threads()) pool = new Pool(count);  // the old one sleeps on: nobody can be sure that it is idle
+    if (count != threads()) pool.exchange(new Pool(count))->retire();
 }
 
 namespace detail {
