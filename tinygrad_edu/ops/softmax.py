@@ -1,7 +1,6 @@
 """Softmax, its logarithm, and the logarithm of a sum of exponentials.
 
-For a row x of logits, softmax(x)_i = exp(x_i) / sum_j exp(x_j). Subtracting the row's largest element first leaves the
-result as it is and keeps exp from overflowing.
+softmax(x)_i = exp(x_i) / sum_j exp(x_j). The largest x_j is subtracted first, which keeps exp from overflowing.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import Any
 from tinygrad_edu.autograd import Value
 from tinygrad_edu.backend import Array
 from tinygrad_edu.ops.agree import DEFAULT_FLOAT, cast, check_float
-from tinygrad_edu.ops.op import check_tensor, op
+from tinygrad_edu.ops.op import check_tensor, fused, op
 from tinygrad_edu.ops.reduce import _sum
 from tinygrad_edu.ops.shape import canonical_dim, canonical_dims, reshape
 from tinygrad_edu.ops.unary import exp
@@ -54,20 +53,22 @@ def _logsumexp(x, *, dims):
 _logsumexp.vjp = lambda g, x, out: g * exp(x - out)
 
 
+_kernel, _log_kernel = [fused(lambda x, *, dims: None)(body) for body in (_softmax, _log_softmax)]  # if there are any
+
+
 def _dims(name: str, x: Any, dim: int) -> tuple[int, ...]:
+    check_float(name, x)
     return (canonical_dim(name, dim, x.ndim),) if x.ndim else ()
 
 
 def softmax(x: Any, dim: int) -> Any:
     """exp(x) / sum(exp(x)) along `dim`: positive, summing to 1. TypeError for integers, as in torch."""
-    check_float("softmax", x)
-    return _softmax(x, dims=_dims("softmax", x, dim))
+    return _kernel(x, dims=_dims("softmax", x, dim))
 
 
 def log_softmax(x: Any, dim: int) -> Any:
     """log(softmax(x)) along `dim`, in nats, accurate where softmax underflows. TypeError for integers, as in torch."""
-    check_float("log_softmax", x)
-    return _log_softmax(x, dims=_dims("log_softmax", x, dim))
+    return _log_kernel(x, dims=_dims("log_softmax", x, dim))
 
 
 def logsumexp(x: Any, dim: Any, keepdim: bool = False) -> Any:

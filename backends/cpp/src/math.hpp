@@ -6,6 +6,9 @@
 // loop over them, `for (i...) out[i] = exp_(x[i])`, becomes 4, 8 or 16 at a time, on whatever instruction set the file
 // is compiled for, SSE2 included (hence no 64-bit comparisons, no arithmetic 64-bit shifts, no rounding instruction).
 //
+// All of them must be inlined into the loop that is to be vectorised, whatever else the compiler has inlined so far: hence
+// always_inline.
+//
 // Three devices recur.
 //   * Reduction. exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln 2 / 2; log(2^k m) = k log 2 + log m;
 //     sin(x) = ±sin(r) or ±cos(r) with |r| <= pi/4. What n is multiplied with is split into parts, the first with so many
@@ -53,13 +56,13 @@ constexpr T infinity = std::numeric_limits<T>::infinity();
 
 // The bits of a number as an integer, and back. (A union or a cast of pointers would be undefined behaviour.)
 template <class T>
-inline typename Ieee<T>::Bits bits_of(T x) {
+[[gnu::always_inline]] inline typename Ieee<T>::Bits bits_of(T x) {
     typename Ieee<T>::Bits b;
     std::memcpy(&b, &x, sizeof b);
     return b;
 }
 template <class T>
-inline T from_bits(typename Ieee<T>::Bits b) {
+[[gnu::always_inline]] inline T from_bits(typename Ieee<T>::Bits b) {
     T x;
     std::memcpy(&x, &b, sizeof x);
     return x;
@@ -67,11 +70,11 @@ inline T from_bits(typename Ieee<T>::Bits b) {
 
 // c0 + c1 x + c2 x^2 + ...
 template <class T>
-inline T horner(T, T c) {
+[[gnu::always_inline]] inline T horner(T, T c) {
     return c;
 }
 template <class T, class... More>
-inline T horner(T x, T c, More... more) {
+[[gnu::always_inline]] inline T horner(T x, T c, More... more) {
     return c + x * horner<T>(x, T(more)...);
 }
 
@@ -83,7 +86,7 @@ struct Power {
     typename Ieee<T>::Bits bits;
 };
 template <class T>
-inline Power<T> power(T x) {
+[[gnu::always_inline]] inline Power<T> power(T x) {
     using F = Ieee<T>;
     const T shifted = x * T(0x1.71547652b82fep+0) + F::magic;  // x / ln 2, rounded
     const T n = shifted - F::magic;
@@ -100,13 +103,13 @@ inline Power<T> power(T x) {
 
 // x within limits; a NaN stays.
 template <class T>
-inline T between(T low, T x, T high) {
+[[gnu::always_inline]] inline T between(T low, T x, T high) {
     x = x < low ? low : x;
     return x > high ? high : x;
 }
 
 template <class T>
-inline T exp_(T x) {
+[[gnu::always_inline]] inline T exp_(T x) {
     using F = Ieee<T>;
     const auto p = power(is_float<T> ? between<T>(-104, x, 89) : between<T>(-746, x, 710));
     // 2^n in two factors: n can be too large or too small for a normal number when the result is not, or just barely.
@@ -116,7 +119,7 @@ inline T exp_(T x) {
 
 // exp(x) for |x| <= 80, where 2^n is a normal number.
 template <class T>
-inline T exp_moderate(T x) {
+[[gnu::always_inline]] inline T exp_moderate(T x) {
     using F = Ieee<T>;
     const auto p = power(x);
     return (1 + (p.r + p.tail)) * from_bits<T>((p.bits - F::magic_bits + F::bias) << F::mantissa);
@@ -124,7 +127,7 @@ inline T exp_moderate(T x) {
 
 // 2^n (exp(r) - 1) + (2^n - 1), calculated as twice its half: 2^n itself may overflow before the result does.
 template <class T>
-inline T expm1_(T x) {
+[[gnu::always_inline]] inline T expm1_(T x) {
     using F = Ieee<T>;
     const auto p = power(is_float<T> ? between<T>(-18, x, 89) : between<T>(-38, x, 710));
     const T half = from_bits<T>((p.bits - F::magic_bits + (F::bias - 1)) << F::mantissa);
@@ -133,13 +136,13 @@ inline T expm1_(T x) {
 }
 
 template <class T>
-inline T sigmoid_(T x) {
+[[gnu::always_inline]] inline T sigmoid_(T x) {
     return 1 / (1 + exp_(-x));
 }
 
 // Near 0: x plus x^3 times a polynomial in x^2. Elsewhere 1 - 2 / (exp(2x) + 1), which is 1 to the last bit from the limit on.
 template <class T>
-inline T tanh_(T x) {
+[[gnu::always_inline]] inline T tanh_(T x) {
     const T size = std::fabs(x), limit = is_float<T> ? 10 : 20, z = x * x;
     T p;
     if constexpr (is_float<T>)
@@ -155,7 +158,7 @@ inline T tanh_(T x) {
 
 // log(2^k (1 + f) + correction), for 1 + f between sqrt(1/2) and sqrt(2).
 template <class T>
-inline T log_of(T k, T f, T correction) {
+[[gnu::always_inline]] inline T log_of(T k, T f, T correction) {
     using F = Ieee<T>;
     const T s = f / (2 + f), z = s * s, half = T(0.5) * f * f;
     T p;  // log(1 + f) = 2 atanh(s) = 2 s + s z p
@@ -173,7 +176,7 @@ struct Split {
     T k, f;
 };
 template <class T>
-inline Split<T> split(T x) {
+[[gnu::always_inline]] inline Split<T> split(T x) {
     using F = Ieee<T>;
     constexpr typename F::Bits one = typename F::Bits(1) << F::mantissa;
     const auto u = bits_of(x) + (F::exponent_0 - F::sqrt_half);  // now the exponent changes at sqrt(1/2) * 2^k
@@ -183,14 +186,14 @@ inline Split<T> split(T x) {
 
 // What a logarithm is where the formula does not hold: `x` where the number is infinite or NaN.
 template <class T>
-inline T log_special(T number, T x, T y) {
+[[gnu::always_inline]] inline T log_special(T number, T x, T y) {
     y = number < infinity<T> ? y : x;
     y = number == 0 ? -infinity<T> : y;
     return number < 0 ? std::numeric_limits<T>::quiet_NaN() : y;
 }
 
 template <class T>
-inline T log_(T x) {
+[[gnu::always_inline]] inline T log_(T x) {
     const bool denormal = x < std::numeric_limits<T>::min();
     const Split<T> s = split(denormal ? x * T(0x1p54) : x);
     return log_special(x, x, log_of(denormal ? s.k - 54 : s.k, s.f, T(0)));
@@ -198,7 +201,7 @@ inline T log_(T x) {
 
 // log(u + e) with u = 1 + x rounded and e the rounding's error, found exactly (O. Møller, D. Knuth): log(u) + e / u.
 template <class T>
-inline T log1p_(T x) {
+[[gnu::always_inline]] inline T log1p_(T x) {
     const T u = 1 + x, rest = u - 1;
     const T error = (1 - (u - rest)) + (x - rest);
     const Split<T> s = split(u);
@@ -215,7 +218,7 @@ struct Turn {
     typename Ieee<T>::Bits quadrant;
 };
 template <class T>
-inline Turn<T> turn(T x) {
+[[gnu::always_inline]] inline Turn<T> turn(T x) {
     using F = Ieee<double>;
     const double shifted = double(x) * 0x1.45f306dc9c883p-1 + F::magic, n = shifted - F::magic;
     double r = double(x) - n * 0x1.921fb544p+0;
@@ -228,7 +231,7 @@ inline Turn<T> turn(T x) {
 
 // sin(r) in even quadrants, cos(r) in odd ones; negative in the second half of the turn.
 template <class T>
-inline T wave(T r, typename Ieee<T>::Bits quadrant) {
+[[gnu::always_inline]] inline T wave(T r, typename Ieee<T>::Bits quadrant) {
     using Bits = typename Ieee<T>::Bits;
     const T z = r * r;
     T s, c;  // (sin(r) / r - 1) / z and (cos(r) - 1 + z / 2) / z^2
@@ -246,12 +249,12 @@ inline T wave(T r, typename Ieee<T>::Bits quadrant) {
     return from_bits<T>(((cosine & odd) | (sine & ~odd)) ^ ((quadrant & 2) << (8 * sizeof(T) - 2)));
 }
 template <class T>
-inline T sin_(T x) {
+[[gnu::always_inline]] inline T sin_(T x) {
     const Turn<T> t = turn(x);
     return std::fabs(x) < T(1e-30) ? x : wave(t.r, t.quadrant);
 }
 template <class T>
-inline T cos_(T x) {
+[[gnu::always_inline]] inline T cos_(T x) {
     const Turn<T> t = turn(x);
     return wave(t.r, t.quadrant + 1);
 }
@@ -259,7 +262,7 @@ inline T cos_(T x) {
 // Below 1: x plus x times a polynomial in x^2 (the sum of both is more exact than a product with 1.128... would be).
 // Above: 1 - exp(-p(x)), with p fitted to -log(erfc(x)).
 template <class T>
-inline T erf_(T x) {
+[[gnu::always_inline]] inline T erf_(T x) {
     const T limit = is_float<T> ? 4 : 6, size = std::fabs(x), z = x * x, t = size > limit ? limit : size;
     T near, far;
     if constexpr (is_float<T>) {

@@ -16,4 +16,5 @@ PYBIND11_MODULE(TINYGRAD_EDU_MODULE, module) {
     tg::bind_reductions(module);
     tg::bind_products(module);
     tg::bind_peak(module);
+    tg::bind_softmax(module);
 }
