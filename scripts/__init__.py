@@ -19,4 +19,9 @@ def register_projects() -> dict[str, Project]:
             chapter="7",
             summary="micrograd's demo: a network, or a perceptron, separates two moons",
         ),
+        "optimize": Project(
+            module="tinygrad_edu.scripts.ch09_optimize",
+            chapter="9",
+            summary="A NumPy network profiled, and its matrix product sped up in C++ step by step",
+        ),
     }

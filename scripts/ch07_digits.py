@@ -141,13 +141,7 @@ def train_torch(task: Task, start: list[np.ndarray]) -> tuple[float, float]:
     """The same in torch, from the weights `start` and on the same batches: test accuracy, seconds."""
     import torch
 
-    layers: list[Any] = [torch.nn.Flatten()]
-    for weight in start[::2]:
-        layers += [torch.nn.Linear(weight.shape[1], weight.shape[0]), torch.nn.ReLU()]
-    model = torch.nn.Sequential(*layers[:-1])
-    with torch.no_grad():
-        for p, value in zip(model.parameters(), start, strict=True):
-            p.copy_(torch.from_numpy(value))
+    model = torch_mlp(start)
     optimizer = torch.optim.SGD(model.parameters(), **task.settings())
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, task.steps)
     loader = task.loader()
@@ -163,6 +157,20 @@ def train_torch(task: Task, start: list[np.ndarray]) -> tuple[float, float]:
     with torch.no_grad():
         predicted = model(torch.from_numpy(task.test_x)).argmax(1).numpy()
     return float((predicted == task.test_y).mean()), seconds
+
+
+def torch_mlp(start: list[np.ndarray]) -> Any:
+    """The network in torch, with the weights and biases `start`."""
+    import torch
+
+    layers: list[Any] = [torch.nn.Flatten()]
+    for weight in start[::2]:
+        layers += [torch.nn.Linear(weight.shape[1], weight.shape[0]), torch.nn.ReLU()]
+    model = torch.nn.Sequential(*layers[:-1])
+    with torch.no_grad():
+        for p, value in zip(model.parameters(), start, strict=True):
+            p.copy_(torch.from_numpy(value))
+    return model
 
 
 def draw(run: Run, task: Task, predicted: np.ndarray, first_layer: np.ndarray) -> None:

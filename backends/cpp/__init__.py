@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from tinygrad_edu.backends.numpy_backend import NumpyBackend
+from tinygrad_edu.errors import MissingExtra
 
 ISAS = ("baseline", "avx2", "avx512")  # the slowest first
 
@@ -65,7 +66,7 @@ def _compiled(name: str) -> Any:
     try:
         return import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as error:
-        raise ImportError(
+        raise MissingExtra(
             f"backend 'cpp': its kernels are not built ({error}). Install a C++ compiler (Debian: apt-get install g++; "
             "macOS: xcode-select --install), then in the checkout: pip install -e ."
         ) from error
