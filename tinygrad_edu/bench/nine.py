@@ -156,7 +156,7 @@ def vae(lib: Any) -> Any:
     """784-400-(20, 20)-400-784: images and noise -> logits of the images, means and log variances of the code."""
     nn = lib.nn
 
-    class VAE(nn.Module):
+    class VAE(lib.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.encoder, self.mean, self.log_var = nn.Linear(784, 400), nn.Linear(400, 20), nn.Linear(400, 20)

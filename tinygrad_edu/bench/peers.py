@@ -17,7 +17,7 @@ def torch_gpt(
     """`models/gpt.py` in torch's modules, with the same names of parameters."""
     nn, f = torch.nn, torch.nn.functional
 
-    class Attention(nn.Module):
+    class Attention(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.query, self.key, self.value, self.out = (nn.Linear(width, width, bias=False) for _ in range(4))
@@ -28,7 +28,7 @@ def torch_gpt(
             seen = f.scaled_dot_product_attention(q, k, v, is_causal=True)
             return self.out(seen.transpose(1, 2).flatten(2))  # (B, T, C)
 
-    class Block(nn.Module):
+    class Block(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.norm_1, self.attention = nn.LayerNorm(width, bias=False), Attention()
@@ -40,7 +40,7 @@ def torch_gpt(
             x = x + self.attention(self.norm_1(x))
             return x + self.mlp(self.norm_2(x))
 
-    class GPT(nn.Module):
+    class GPT(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.tokens, self.positions = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
