@@ -25,6 +25,8 @@ bench: .venv/.installed-test
 	.venv/bin/python tests/bench/bench_import.py
 	.venv/bin/tinygrad-edu bench
 	.venv/bin/python -m tinygrad_edu.bench.sequences
+	.venv/bin/python -m tinygrad_edu.bench.memory
+	.venv/bin/python -m tinygrad_edu.bench.busy
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python -m tinygrad_edu.bench.ops
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python -m tinygrad_edu.bench.table
 

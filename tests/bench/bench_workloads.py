@@ -13,15 +13,14 @@ import pytest
 from tinygrad_edu import bench
 from tinygrad_edu.bench.workloads import OURS, backends
 
-OURS = [OURS + name for name, error in backends().items() if error is None]
+SIDES = [*(OURS + name for name, error in backends().items() if error is None), "torch"]
+CASES = [(workload, side) for workload in bench.WORKLOADS for side in SIDES]
+CASES += [(workload, "autograd") for workload in bench.WORKLOADS if workload.endswith("mlp")]
 
 
-@pytest.mark.parametrize("candidate", [*OURS, "torch", "autograd"])
-@pytest.mark.parametrize("workload", bench.WORKLOADS)
+@pytest.mark.parametrize(("workload", "candidate"), CASES, ids=[" ".join(case) for case in CASES])
 def test_step(benchmark: Any, workload: str, candidate: str) -> None:
     """One step of one candidate."""
-    if candidate == "autograd" and not workload.endswith("mlp"):
-        pytest.skip("written for multi-layer perceptrons only")
     steps = bench.WORKLOADS[workload]()
     benchmark.group = workload
     benchmark.pedantic(steps[candidate], rounds=20, warmup_rounds=3)

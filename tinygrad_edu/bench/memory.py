@@ -3,8 +3,8 @@
 The figure is the allocator's high-water mark during one step above the level before it. Each side counts what it asks
 for, so that neither blocks kept for the next time nor a library's scratch memory come in:
 
-- ours by `tracemalloc`, which NumPy tells of every array, and so does our C++ store (`array.cpp`); Python's own objects,
-  some dozens of KiB, are in it too;
+- ours by `tracemalloc`, which NumPy tells of every array, as our C++ store does (`array.cpp`); some dozens of KiB of
+  Python's own objects are in it too;
 - torch's by its profiler, which records each block that its allocator hands out or takes back; the running sum of
   these is the level, its largest value the mark.
 

@@ -22,7 +22,7 @@ def alternate(
     """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for step in candidates.values():
-        _run(step, block)  # warm-up
+        run(step, block)  # warm-up
     gc.collect()
     gc.disable()
     try:
@@ -30,13 +30,14 @@ def alternate(
             for name, step in candidates.items():
                 time.sleep(rest)
                 step()
-                times[name] += _run(step, block)
+                times[name] += run(step, block)
     finally:
         gc.enable()
     return {name: median(found) for name, found in times.items()}
 
 
-def _run(step: Step, seconds: float) -> list[float]:
+def run(step: Step, seconds: float) -> list[float]:
+    """The seconds of each of as many calls as fit into `seconds`, of one at least."""
     times: list[float] = []
     begin = before = time.perf_counter()
     while before - begin < seconds or not times:
