@@ -17,8 +17,8 @@ using py::detail::npy_api;
 constexpr Index kStored = 1 << 14;  // bytes from which an array's memory comes from our store: NumPy keeps small ones itself
 constexpr unsigned kNumpyDomain = 389047;  // where tracemalloc counts NumPy's memory: np.lib.tracemalloc_domain
 
-Type type_of(const PyObject* array) {
-    const auto* descr = reinterpret_cast<py::detail::PyArrayDescr_Proxy*>(py::detail::array_proxy(array)->descr);
+Type type_of(const PyObject* dtype) {
+    const auto* descr = reinterpret_cast<const py::detail::PyArrayDescr_Proxy*>(dtype);
     if (descr->byteorder == '>') return Type::other;
     switch (descr->type_num) {
         case npy_api::NPY_FLOAT_: return Type::f32;
@@ -43,16 +43,6 @@ int number_of(Type type) {
     }
 }
 
-Index item_size(Type type) {
-    switch (type) {
-        case Type::f32:
-        case Type::i32: return 4;
-        case Type::f64:
-        case Type::i64: return 8;
-        default: return 1;
-    }
-}
-
 Array of(py::object owner) {
     const auto* proxy = py::detail::array_proxy(owner.ptr());
     Array x;
@@ -60,7 +50,7 @@ Array of(py::object owner) {
     x.dims = proxy->nd;
     x.shape = proxy->dimensions;
     x.strides = proxy->strides;
-    x.type = type_of(owner.ptr());
+    x.type = type_of(proxy->descr);
     x.contiguous = (proxy->flags & npy_api::NPY_ARRAY_C_CONTIGUOUS_) != 0;
     x.owner = std::move(owner);
     return x;
@@ -151,6 +141,20 @@ Array empty(Type type, int dims, const Index* shape) {
 
 Array empty(Type type, std::initializer_list<Index> shape) {
     return empty(type, static_cast<int>(shape.size()), shape.begin());
+}
+
+int item_size(Type type) {
+    switch (type) {
+        case Type::f32:
+        case Type::i32: return 4;
+        case Type::f64:
+        case Type::i64: return 8;
+        default: return 1;
+    }
+}
+
+Type type_from(py::handle dtype) {
+    return py::isinstance<py::dtype>(dtype) ? type_of(dtype.ptr()) : Type::other;
 }
 
 const char* name(Type type) {

@@ -70,6 +70,8 @@ Array empty(Type type, std::initializer_list<Index> shape);
 inline Array empty_like(const Array& x) { return empty(x.type, x.dims, x.shape); }
 
 const char* name(Type type);
+int item_size(Type type);         // bytes of an element
+Type type_from(py::handle dtype);  // of a NumPy dtype
 std::string shape_text(int dims, const Index* shape);  // "(3, 4)"
 [[noreturn]] void bad_type(const char* function, const char* argument, const char* expected, const Array& got);
 [[noreturn]] void bad_shape(const char* function, const char* argument, const std::string& expected, const Array& got);

@@ -10,6 +10,7 @@ PYBIND11_MODULE(TINYGRAD_EDU_MODULE, module) {
     module.doc() = "Kernels of the cpp backend, compiled for one instruction set.";
     tg::bind_arrays(module);
     tg::bind_attention(module);
+    tg::bind_elementwise(module);
     tg::bind_layer_norm(module);
     tg::bind_ladder(module);
     tg::bind_optimizers(module);
