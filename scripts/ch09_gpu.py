@@ -105,7 +105,8 @@ def simulate(a: np.ndarray, b: np.ndarray, tile: int) -> tuple[np.ndarray, int]:
 
     Blocks may run in any order; the threads of one run in turn here, as far as they come before they must wait.
     """
-    launch = Launch(*a.shape, b.shape[1], tile)
+    (M, K), N = a.shape, b.shape[1]
+    launch = Launch(M, K, N, tile)
     main_a, main_b, c = Memory(a), Memory(b), np.zeros((launch.M, launch.N))
     threads = [(y, x) for y in range(tile) for x in range(tile)]
     for block_y, block_x in np.ndindex(launch.grid):

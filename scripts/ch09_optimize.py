@@ -18,6 +18,7 @@ import importlib.util
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any, Literal
 
@@ -300,8 +301,9 @@ def train(args: Args, run: Run, task: ch07.Task, steps: Mapping[str, Side]) -> N
     apart = max(float(np.abs(np.array(values) - first).max()) for _, values in losses.values())
     run.result(last_loss=first[-1], largest_loss_difference=apart)
 
-    x, y = (batch.numpy() for batch in next(iter(task.loader())))
-    found = alternate({name: lambda step=step: step(x, y) for name, step in steps.items()}, seconds=4 * args.seconds)
+    images, classes = (batch.numpy() for batch in next(iter(task.loader())))
+    calls = {name: partial(step, images, classes) for name, step in steps.items()}
+    found = alternate(calls, seconds=4 * args.seconds)
     run.result(**{STEP_NAMES[name]: 1e6 * seconds for name, seconds in found.items()})
     cpp = found["Tensor, cpp"]
     peers = [(name, cpp / seconds) for name, seconds in found.items() if name != "Tensor, cpp"]
