@@ -23,7 +23,7 @@ from tinygrad_edu import (
 )
 from tinygrad_edu.nn.activations import _hardtanh, _logsigmoid, logsigmoid, number
 from tinygrad_edu.ops.agree import align, check_float, floating, numeric
-from tinygrad_edu.ops.op import check_same_backend, op
+from tinygrad_edu.ops.op import check_same_backend, fused, op
 
 _TINY = float(np.float32(1e-12))  # torch's 1e-12, which is a float32
 REDUCTIONS = ("mean", "sum", "none")
@@ -39,6 +39,16 @@ def check_reduction(name: str, reduction: str, known: tuple[str, ...] = REDUCTIO
 def reduced(losses: Any, reduction: str) -> Any:
     """The losses of the elements, reduced."""
     return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
+
+
+def _alike(input: Any, target: Any) -> bool:
+    """Whether there is nothing to broadcast and nothing to convert: for these a backend may have a kernel."""
+    a, b = input.data, target.data
+    return a.shape == b.shape and a.dtype == b.dtype and a.dtype.kind == "f"
+
+
+def _checked(input: Any, target: Any, **settings: Any) -> None:
+    """The functions below call their fused ops with arguments that are `_alike`."""
 
 
 # Distances between numbers.
@@ -67,12 +77,17 @@ def _weighted(losses: Any, weight: Any, reduction: str) -> Any:
 
 
 @numeric
-def _mse_loss(lib, a, b):
+def _squared(lib, a, b):
     d = lib.sub(a, b)
     return lib.mul(d, d)
 
 
-_mse_loss.vjp = (lambda g, a, b: g * ((a - b) * 2.0), lambda g, a, b: g * ((b - a) * 2.0))
+_squared.vjp = (lambda g, a, b: g * ((a - b) * 2.0), lambda g, a, b: g * ((b - a) * 2.0))
+
+
+@fused(_checked)
+def _mse_loss(input, target, *, reduction):
+    return reduced(_squared(input, target), reduction)
 
 
 def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
@@ -81,7 +96,9 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: 
     UserWarning, as from torch, if the shapes differ and are broadcast. ValueError for a weight of another shape.
     """
     _check_distance("mse_loss", input, target, weight, reduction)
-    losses = _mse_loss(input, target)
+    if weight is None and _alike(input, target):
+        return _mse_loss(input, target, reduction=reduction)
+    losses = _squared(input, target)
     return reduced(losses, reduction) if weight is None else _weighted(losses, weight, reduction)
 
 
@@ -109,6 +126,12 @@ _huber.vjp = lambda g, x, delta: g * _huber_slope(x, delta=delta)
 _huber_slope.vjp = lambda g, x, delta: where(abs(x) < delta, g, 0.0)
 
 
+@fused(_checked)
+def _huber_loss(input, target, *, delta, factor, reduction):
+    losses = _huber(input - target, delta=delta)
+    return reduced(losses if factor == 1.0 else losses * factor, reduction)
+
+
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, *, weight: Tensor | None = None
 ) -> Tensor:
@@ -121,6 +144,8 @@ def huber_loss(
     if not delta > 0.0:
         raise ValueError(f"huber_loss: expected delta > 0, got {delta}")
     _check_distance("huber_loss", input, target, weight, reduction)
+    if weight is None and _alike(input, target):
+        return _huber_loss(input, target, delta=delta, factor=1.0, reduction=reduction)
     losses = _huber(input - target, delta=delta)
     return reduced(losses if weight is None else losses * weight, reduction)
 
@@ -131,6 +156,8 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     if not beta >= 0.0:
         raise ValueError(f"smooth_l1_loss: expected beta >= 0, got {beta}")
     _check_distance("smooth_l1_loss", input, target, None, reduction)
+    if beta and _alike(input, target):
+        return _huber_loss(input, target, delta=beta, factor=1.0 / beta, reduction=reduction)
     d = input - target
     return reduced(_huber(d, delta=beta) / beta if beta else abs(d), reduction)
 
@@ -208,6 +235,11 @@ def _bce_with_logits(x, t):
 _bce_with_logits.vjp = (lambda g, x, t: g * (sigmoid(x) - t), lambda g, x: -g * x)
 
 
+@fused(_checked)
+def _binary_cross_entropy_with_logits(input, target, *, reduction):
+    return reduced(_bce_with_logits(input, target), reduction)
+
+
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -224,6 +256,8 @@ def binary_cross_entropy_with_logits(
     name = "binary_cross_entropy_with_logits"
     check_reduction(name, reduction)
     _check_pair(name, input, target, weight=weight, pos_weight=pos_weight)
+    if weight is pos_weight is None and input.dtype == target.dtype:
+        return _binary_cross_entropy_with_logits(input, target, reduction=reduction)
     if pos_weight is None:
         losses = _bce_with_logits(*align(name, (input, target), "f"))
     else:

@@ -17,5 +17,6 @@ PYBIND11_MODULE(TINYGRAD_EDU_MODULE, module) {
     tg::bind_reductions(module);
     tg::bind_products(module);
     tg::bind_peak(module);
+    tg::bind_losses(module);
     tg::bind_softmax(module);
 }

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "losses.hpp"
 #include "math.hpp"
 #include "memory.hpp"
 #include "subjects.hpp"
@@ -34,22 +35,6 @@ struct Row {
 template <class T, class F>
 void write_out(T* to, Index rows, Index n, F&& number) {
     for (Index r = 0; r < rows; ++r) std::fill_n(to + r * n, n, number(r));
-}
-
-// The n numbers of a row become one; `neutral` is what changes nothing. Two vectors are in hand, so that neither waits.
-template <class T, class F>
-T fold_row(const T* x, Index n, T neutral, const F& combine) {
-    constexpr Index L = kLanes<T>;
-    if (n < L) {
-        T one = neutral;
-        for (Index i = 0; i < n; ++i) one = combine(one, x[i]);
-        return one;
-    }
-    Vec<T> a = broadcast(neutral), b = a;
-    Index i = 0;
-    for (; n - i >= 2 * L; i += 2 * L) a = combine(a, load(x + i)), b = combine(b, load(x + i + L));
-    if (n - i >= L) a = combine(a, load(x + i)), i += L;
-    return fold_lanes<T>(combine(a, combine(b, load_first(x + i, n - i, neutral))), combine);
 }
 
 template <class T>
@@ -292,15 +277,6 @@ py::list softmax_vjp(const py::tuple& saved, py::handle cotangent, const py::han
 }
 
 // Cross entropy: log(sum(exp(x))) - x[target], row by row, and its gradient g (softmax(x) - onehot(target)).
-
-enum class Reduction { none, mean, sum };
-
-Reduction reduction_of(const char* function, const std::string& text) {
-    if (text == "none") return Reduction::none;
-    if (text == "mean") return Reduction::mean;
-    if (text == "sum") return Reduction::sum;
-    throw py::value_error(std::string(function) + ": expected reduction 'mean', 'sum' or 'none', got '" + text + "'");
-}
 
 Array classes_of(const char* function, py::handle target, Index rows, Index classes) {
     Array t = dense(function, "target", target);

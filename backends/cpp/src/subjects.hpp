@@ -14,6 +14,7 @@ void bind_optimizers(py::module_& module);
 void bind_reductions(py::module_& module);
 void bind_products(py::module_& module);
 void bind_peak(py::module_& module);
+void bind_losses(py::module_& module);
 void bind_softmax(py::module_& module);
 
 }  // namespace tg

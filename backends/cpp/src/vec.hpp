@@ -69,4 +69,20 @@ inline T fold_lanes(Vec<T> v, const Combine& combine) {
     return fold<kLanes<T> / 2, T>(v, combine, std::make_integer_sequence<int, kLanes<T>>());
 }
 
+// The n numbers of a row become one; `neutral` is what changes nothing. Two vectors are in hand, so that neither waits.
+template <class T, class F>
+inline T fold_row(const T* x, long n, T neutral, const F& combine) {
+    constexpr long L = kLanes<T>;
+    if (n < L) {
+        T one = neutral;
+        for (long i = 0; i < n; ++i) one = combine(one, x[i]);
+        return one;
+    }
+    Vec<T> a = broadcast(neutral), b = a;
+    long i = 0;
+    for (; n - i >= 2 * L; i += 2 * L) a = combine(a, load(x + i)), b = combine(b, load(x + i + L));
+    if (n - i >= L) a = combine(a, load(x + i)), i += L;
+    return fold_lanes<T>(combine(a, combine(b, load_first(x + i, n - i, neutral))), combine);
+}
+
 }  // namespace tg
