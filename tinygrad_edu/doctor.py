@@ -68,8 +68,8 @@ def _variables() -> Iterator[tuple[str, str]]:
 def _kernels() -> str:
     """The C++ kernels that this processor gets."""
     try:
+        backend: Any = registry.backend("cpp")  # first: its error says how to get them
         build = import_module("tinygrad_edu.backends.cpp._cpu").build_info()
-        backend: Any = registry.backend("cpp")
     except (ImportError, ValueError) as error:
         return f"not loaded, NumPy does the work ({error})"
     return f"loaded: {backend.isa} ({build}), {backend.threads()} threads"
