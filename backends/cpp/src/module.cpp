@@ -12,6 +12,7 @@ PYBIND11_MODULE(TINYGRAD_EDU_MODULE, module) {
     tg::bind_attention(module);
     tg::bind_elementwise(module);
     tg::bind_layer_norm(module);
+    tg::bind_recurrent(module);
     tg::bind_ladder(module);
     tg::bind_optimizers(module);
     tg::bind_reductions(module);

@@ -45,17 +45,32 @@ constexpr int kTallest = kVectorBytes == 64 ? 8 : 6, kWidest = 2;
 
 template <int Rows, int Vectors, class T>
 inline void tile(const Product<T>& p, const T* a, const T* b, T* c) {
+    // Unrolled by force, and early: else GCC keeps `sums` in memory before and after the loop over k.
     Vec<T> sums[Rows][Vectors];
+#pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i)
-        for (int v = 0; v < Vectors; ++v) sums[i][v] = p.add ? load(c + i * p.c_row + v * kLanes<T>) : Vec<T>{};
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) sums[i][v] = Vec<T>{};
+    if (p.add)  // what c holds is wanted in the end
+        for (int i = 0; i < Rows; ++i) __builtin_prefetch(c + i * p.c_row, 1);
     for (Index k = 0; k < p.depth; ++k, a += p.a_column, b += p.b_row) {
         asm("" : "+r"(a));  // hides the stride from GCC, which makes a second loop for a stride of 1, half as fast
         Vec<T> row[Vectors];
+#pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v) row[v] = load(b + v * kLanes<T>);
+#pragma GCC unroll 16
         for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
             for (int v = 0; v < Vectors; ++v) sums[i][v] += a[i * p.a_row] * row[v];
     }
+    if (p.add)
+#pragma GCC unroll 16
+        for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
+            for (int v = 0; v < Vectors; ++v) sums[i][v] += load(c + i * p.c_row + v * kLanes<T>);
+#pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v) store<T>(c + i * p.c_row + v * kLanes<T>, sums[i][v]);
 }
 

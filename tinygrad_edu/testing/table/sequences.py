@@ -78,9 +78,17 @@ def _recurrent(ours: str, torchs: str, **settings: Any) -> Any:
 
 
 def _sequences(gates: int, states: int) -> tuple[Any, ...]:
-    """Time, batch, features and hidden size, with biases and without."""
+    """Time, batch, features and hidden size, with biases and without; long ones, since kernels work in blocks."""
     found = []
-    for T, B, D, H in ((3, 2, 4, 3), (1, 1, 1, 1), (2, 0, 2, 3), (2, 3, 0, 2), (3, 5, 2, 18)):
+    for T, B, D, H in (
+        (3, 2, 4, 3),
+        (1, 1, 1, 1),
+        (2, 0, 2, 3),
+        (2, 3, 0, 2),
+        (3, 5, 2, 18),
+        (9, 17, 1, 3),
+        (1, 150, 2, 1),
+    ):
         shapes = [(T, B, D), *[(B, H)] * states, (gates * H, D), (gates * H, H)]
         found.append(call(*shapes, (gates * H,), (gates * H,)))
         if T == 3 and B == 2:
