@@ -24,6 +24,7 @@ bench: .venv/.installed-test
 	.venv/bin/pytest tests/bench -o python_files='bench_*.py' --benchmark-only --benchmark-autosave
 	.venv/bin/python tests/bench/bench_import.py
 	.venv/bin/tinygrad-edu bench
+	.venv/bin/python -m tinygrad_edu.bench.products
 	.venv/bin/python -m tinygrad_edu.bench.sequences
 	.venv/bin/python -m tinygrad_edu.bench.memory
 	.venv/bin/python -m tinygrad_edu.bench.busy

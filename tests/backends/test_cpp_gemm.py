@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tinygrad_edu import registry
+from tinygrad_edu.bench import products
 
 cpp: Any = registry.backend("cpp")
 DTYPES = (np.float32, np.float64)
@@ -213,3 +214,16 @@ def test_the_machines_limits_are_measured() -> None:
     assert cpp.kernels.bandwidth() > 0.1
     with pytest.raises(ValueError, match="peak: expected float32 or float64, got int64"):
         cpp.kernels.peak("int64")
+
+
+def test_the_benchmark_tells_a_speed_a_share_and_two_ratios(capsys: pytest.CaptureFixture[str]) -> None:
+    torch = pytest.importorskip("torch")
+    for layout in products.LAYOUTS:
+        x, y = products.operands((3, 4, 5), layout=layout)
+        assert (x.shape, y.shape) == ((3, 4), (4, 5))
+        assert (x.flags.f_contiguous, y.flags.f_contiguous) == (layout == "x.T @ y", layout == "x @ y.T")
+    products.print_table(cpp, torch, [(3, 4, 5)], "float64", "x @ y", 0.001)
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert row.startswith("3 x 4 x 5 ")
+    assert len(row.split()) == 9
+    assert all(1 <= size <= 4096 for shape in products.random_shapes(200) for size in shape)
