@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import pytest
+
+from tinygrad_edu.backend import get_backend, set_backend
 
 REQUIRED = ("torch", "sklearn", "gymnasium", "tinygrad_edu.backends.cpp._cpu")
 
@@ -25,6 +27,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             importlib.import_module(module)
         except ImportError as error:
             pytest.exit(f"CI or TINYGRAD_EDU_REQUIRE is set, but {module} cannot be imported: {error}", returncode=1)
+
+
+@pytest.fixture(autouse=True)
+def _same_default_backend() -> Iterator[None]:
+    """A test that sets the default backend, as a `Run` does, leaves it as it was."""
+    before = get_backend()
+    yield
+    set_backend(before.name)
 
 
 @pytest.fixture(scope="session")

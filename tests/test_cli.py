@@ -72,8 +72,11 @@ def test_list_ends_with_the_plugins_that_failed(
     [
         (["list", "--hlep"], "unknown flag '--hlep' (did you mean '--help'?); there are: --help"),
         (["backends", "cpp"], "unknown argument 'cpp'"),
-        (["run"], "run which project? there are: digits, moons, count"),
-        (["run", "cuont"], "unknown project 'cuont' (did you mean 'count'?); there are: count, digits, moons"),
+        (["run"], "run which project? there are: digits, moons, optimize, count"),
+        (
+            ["run", "cuont"],
+            "unknown project 'cuont' (did you mean 'count'?); there are: count, digits, moons",
+        ),
         (["run", "--seed", "1", "count"], "flags come after the project: tinygrad-edu run PROJECT --seed"),
         (["run", "count", "--backend", "cuda"], "unknown backend 'cuda'; there are: "),
         (["check", "--backend", "cuda"], "unknown backend 'cuda'; there are: "),

@@ -49,7 +49,10 @@ UNLIKE_TORCH = {
     "hardsigmoid(edges)": ("bool", *INTEGERS),  # likewise
     "binary_cross_entropy": INTEGERS,  # where the row has torch compute the formula instead
     **dict.fromkeys(  # of floats only: torch counts with integers too, but has no gradient of that
-        ("conv1d", "conv2d", "conv2d(no padding)", "conv_transpose2d", "conv_transpose2d(no padding)", "avg_pool2d"),
+        (
+            *("conv1d", "conv2d", "conv2d(no padding)", "conv_transpose2d", "conv_transpose2d(no padding)"),
+            *("avg_pool2d", "rnn(relu)"),
+        ),
         INTEGERS,
     ),
     **dict.fromkeys([f"max_pool2d{label}" for label in ("", "(ties)", "(NaN)", "(indices)")], INTEGERS),  # likewise

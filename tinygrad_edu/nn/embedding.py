@@ -11,7 +11,6 @@ from typing import Any
 from tinygrad_edu import Tensor, eq, no_grad, unsqueeze, where, zeros
 from tinygrad_edu.nn import init
 from tinygrad_edu.nn.module import Module, Parameter
-from tinygrad_edu.ops.agree import check_float
 from tinygrad_edu.ops.index import check_index, take
 from tinygrad_edu.ops.op import check_same_backend
 
@@ -30,7 +29,6 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     for a weight that is no matrix, IndexError for an index outside 0..V - 1.
     """
     check_same_backend("embedding", (input, weight))
-    check_float("embedding", weight)
     if input.dtype.kind not in "iu":
         raise TypeError(f"embedding: expected integers as input, got {input.dtype}; convert it first, x.long()")
     if weight.ndim != 2:

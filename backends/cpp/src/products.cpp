@@ -103,7 +103,9 @@ void sum_rows(const Matrix<T>& g, T* out) {
     for (Index j = 0; j < g.columns; j += kColumns) columns(j, std::min(g.columns, j + kColumns));
 }
 
-py::tuple linear(py::handle x_object, py::handle weight_object, py::handle bias_object) {
+py::object linear(py::handle x_object, py::handle weight_object, py::handle bias_object) {
+    const Type type = view("linear", "x", x_object).type;  // integers have no gradient, and so no `linear_vjp`
+    if (type != Type::f32 && type != Type::f64) return numpy("linear")(x_object, weight_object, bias_object);
     const Array x = with_rows("linear", "x", x_object), weight = view("linear", "weight", weight_object);
     if (weight.dims != 2) bad_shape("linear", "weight", "(out, in)", weight);
     if (x.dims < 1 || x.columns() != weight.shape[1]) bad_shape("linear", "x", wanted(-1, weight.shape[1]), x);
