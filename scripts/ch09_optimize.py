@@ -6,7 +6,8 @@
 3. Network: the same training with the product in NumPy and in C++, by hand and on the Tensor; nothing else differs.
 4. GPU: how such a product is spread over grid, blocks and threads, computed on paper (`ch09_gpu.py`).
 
-Speeds are medians, the candidates measured in turn (`tinygrad_edu.bench.timing`).
+Both backends are measured, whatever `--backend` says. Speeds are medians, the candidates measured in turn
+(`tinygrad_edu.bench.timing`).
 
 Sources: S. Williams, A. Waterman, D. Patterson, "Roofline: an insightful visual performance model for multicore
 architectures", Communications of the ACM 52, 2009; for the rest see the modules named above.
@@ -186,8 +187,8 @@ def climb(args: Args, run: Run, cpp: Any, with_torch: bool) -> None:
     run.verdict(
         f"The ladder, {args.size} × {args.size} float32: from {last['naive']:.1f} to {top:.0f} GFLOP/s, "
         f"{top / last['naive']:.0f} times as fast, with the same bits. That is {top / roofs.peak_all:.0%} of the "
-        f"{roofs.peak_all:.0f} that the processor's {cpp.threads()} threads can do, and {peers}. The backend's own "
-        f"product: {last['cpp backend']:.0f}."
+        f"{roofs.peak_all:.0f} that {cpp.threads()} thread{'s' * (cpp.threads() > 1)} can do here, and {peers}. The "
+        f"backend's own product: {last['cpp backend']:.0f}."
     )
     if roofs.peak_all < 0.75 * cpp.threads() * roofs.peak:
         run.verdict(

@@ -73,7 +73,7 @@ def ladder(speeds: Mapping[str, float], roofs: Roofs, subject: str) -> Figure:
     times = [f"{v:.3g}\n×{v / speeds['naive']:.0f}" if name in RUNGS else f"{v:.3g}" for name, v in speeds.items()]
     plain = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
     ax.bar_label(bars, times, padding=3, fontsize=9, bbox=plain)
-    for peak, text in ((roofs.peak, "peak of one core"), (roofs.peak_all, "peak of all cores")):
+    for text, peak in _peaks(roofs).items():
         ax.axhline(peak, color="black", linewidth=1, linestyle="--")
         ax.text(-0.45, peak, f"{text}, {peak:.0f}", va="bottom", fontsize=9)
     ax.set_xticks(range(len(speeds)), [name.replace(" ", "\n") for name in speeds])
@@ -81,6 +81,13 @@ def ladder(speeds: Mapping[str, float], roofs: Roofs, subject: str) -> Figure:
     ax.set_ylim(0, 1.15 * max(roofs.peak, roofs.peak_all, *speeds.values()))
     ax.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _peaks(roofs: Roofs) -> dict[str, float]:
+    """The peaks by name; one where there is a single thread."""
+    if abs(roofs.peak_all / roofs.peak - 1.0) < 0.1:
+        return {"peak of one core": roofs.peak}
+    return {"peak of one core": roofs.peak, "peak of all cores": roofs.peak_all}
 
 
 def roofline(speeds: Mapping[str, float], intensities: Mapping[str, float], roofs: Roofs, subject: str) -> Figure:
@@ -94,16 +101,17 @@ def roofline(speeds: Mapping[str, float], intensities: Mapping[str, float], roof
         ax.plot([], [], color="0.35", linestyle=style, linewidth=1.5, label=label)
     ax.plot(x, np.minimum(roofs.copy * x, roofs.peak_all), color="C9", linewidth=1.2, alpha=0.8)
     ax.plot([], [], color="C9", label=f"all cores copying from memory to memory, {roofs.copy:.0f} GB/s")
-    for peak, text in ((roofs.peak, "peak of one core"), (roofs.peak_all, "peak of all cores")):
+    for text, peak in _peaks(roofs).items():
         ax.axhline(peak, color="C9" if peak == roofs.peak_all else "0.35", linewidth=1.0, linestyle="-", zorder=0)
         ax.text(0.033, 1.03 * peak, f"{text}, {peak:.0f} GFLOP/s", va="bottom", fontsize=9)
     spots = [(intensities[rung], speeds[rung]) for rung in RUNGS]
     ax.plot(*zip(*spots, strict=True), color="C0", alpha=0.5, linewidth=1.0)
-    offsets = {"blocked": (9, -1, "left"), "reordered": (9, -9, "left"), "vectorised": (9, -9, "left")}
-    for number, (rung, spot) in enumerate(zip(RUNGS, spots, strict=True), start=1):
+    heights: dict[float, float] = {}  # of the last label over each place, for labels must not cover each other
+    for rung, spot in sorted(zip(RUNGS, spots, strict=True), key=lambda pair: pair[1][1]):
+        y = heights[spot[0]] = max(spot[1], 1.3 * heights.get(spot[0], 0.0))
         ax.plot(*spot, "o", color="C0", markersize=8, zorder=3)
-        dx, dy, side = offsets.get(rung, (9, -4, "left"))
-        ax.annotate(f"{number} {rung}, {spot[1]:.3g}", spot, (dx, dy), textcoords="offset points", ha=side, fontsize=10)
+        text = f"{RUNGS.index(rung) + 1} {rung}, {spot[1]:.3g}"
+        ax.annotate(text, (spot[0], y), (9, 0), textcoords="offset points", va="center", fontsize=10)
     for name, color in LIBRARIES.items():
         if name in speeds:  # how often it goes to memory is its own secret: a mark at the side
             ax.plot([x[-1]], [speeds[name]], marker="<", color=color, markersize=9, clip_on=False, linestyle="none")

@@ -23,6 +23,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 
 #include "memory.hpp"
 #include "subjects.hpp"
@@ -212,14 +213,17 @@ py::object from_python(py::handle left, py::handle right) {
 }
 
 // Bytes a second that one thread reads from an array that it goes over again and again: from the cache that the array
-// fits into, else from memory. Eight sums at once, so that none waits; the empty asm makes each pass read anew. The best
-// of many trials, each of 4 MB at least: whatever else runs on the machine can only make a trial slower.
+// fits into, else from memory. Eight sums at once, so that none waits, from whole cache lines; the empty asm, which might
+// change the address for all that the compiler knows, makes each pass read anew. The best of many trials, each of 4 MB
+// at least: whatever else runs on the machine can only make a trial slower.
 double read_bandwidth(py::handle array, double seconds) {
     const Array x = dense("ladder_read_bandwidth", "array", array, Type::f32, {-1});
     constexpr Index kStep = 8 * kLanes<float>;
-    const Index end = x.size() - x.size() % kStep;
-    if (end == 0) bad_shape("ladder_read_bandwidth", "array", "at least " + std::to_string(kStep) + " numbers", x);
-    const float* const from = x.at<float>();
+    const float* from = x.at<float>();
+    Index end = x.size();
+    for (; end > 0 && reinterpret_cast<std::uintptr_t>(from) % kAlignment; ++from) --end;
+    end -= end % kStep;
+    if (end == 0) bad_shape("ladder_read_bandwidth", "array", "at least " + std::to_string(2 * kStep) + " numbers", x);
     const Index passes = std::max<Index>(1, (1 << 20) / end);
     const Unlocked unlocked(end * passes);
     double best = 1e9, all = 0.0;
@@ -227,13 +231,14 @@ double read_bandwidth(py::handle array, double seconds) {
         const auto start = std::chrono::steady_clock::now();
         Vec<float> sums[8] = {};
         for (Index pass = 0; pass < passes; ++pass) {
+            asm volatile("" : "+r"(from));
             for (Index i = 0; i < end; i += kStep)
 #pragma GCC unroll 8
                 for (int v = 0; v < 8; ++v) sums[v] += load(from + i + v * kLanes<float>);
-            asm volatile("" : : : "memory");
         }
-        for (int v = 1; v < 8; ++v) sums[0] += sums[v];
-        asm volatile("" : : "m"(sums[0]));
+        Vec<float> total = {};
+        for (const Vec<float>& sum : sums) total += sum;
+        asm volatile("" : : "m"(total));
         const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         best = std::min(best, took);
         all += took;
@@ -257,7 +262,6 @@ void bind_ladder(py::module_& module) {
     module.def("ladder_read_bandwidth", &read_bandwidth, arg("array"), arg("seconds"),
                "Bytes a second that one thread reads from a float32 array, again and again for so many seconds.");
     module.attr("LADDER_TILE") = py::make_tuple(kRows, kColumns);
-    module.attr("LADDER_LANES") = kLanes<float>;
 }
 
 }  // namespace tg
