@@ -12,6 +12,7 @@ A. Howard et al. 2019 (hardswish); Y. Dauphin et al. 2017 (glu).
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,10 @@ def number(name: str, setting: str, value: Any) -> float:
 def _up_to(b: Backend, x: Array, limit: float) -> Array:
     """x <= limit. As in torch a NaN is not, and so the slope that it gets is the one above the limit."""
     return b.equal(b.maximum(x, limit), limit)
+
+
+def _check_nothing(input: Tensor, **settings: float) -> None:
+    """For a fused op within a function that has checked its arguments already."""
 
 
 # Straight pieces.
@@ -140,7 +145,7 @@ def _times(b: Backend, x: Array, factor: float) -> Array:
 
 
 @op
-def _elu(x, *, alpha, scale, rate):
+def _elu_by_primitives(x, *, alpha, scale, rate):
     b = x.backend
     below = _times(b, b.expm1(_times(b, x.data, rate)), alpha * scale)
     return b.where(b.less(x.data, 0.0), below, _times(b, x.data, scale))
@@ -153,8 +158,13 @@ def _elu_slope(x, *, alpha, scale, rate):
     return b.where(_up_to(b, x.data, 0.0), below, scale)
 
 
-_elu.vjp = lambda g, x, alpha, scale, rate: g * _elu_slope(x, alpha=alpha, scale=scale, rate=rate)
+_elu_by_primitives.vjp = lambda g, x, alpha, scale, rate: g * _elu_slope(x, alpha=alpha, scale=scale, rate=rate)
 _elu_slope.vjp = lambda g, x, out, rate: where(x < 0.0, g * out * rate, 0.0)
+
+
+@fused(_check_nothing)
+def _elu(input, *, alpha, scale, rate):
+    return _elu_by_primitives(input, alpha=alpha, scale=scale, rate=rate)
 
 
 def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
@@ -185,66 +195,20 @@ def _sigmoid(b: Backend, x: Array) -> Array:
     return b.div(1.0, b.add(b.exp(b.mul(x, -1.0)), 1.0))
 
 
-@floating
-def _silu(b, x):
-    return b.mul(x, _sigmoid(b, x))
-
-
-@floating
-def _silu_slope(b, x):
-    """s (1 + x (1 - s))"""
-    s = _sigmoid(b, x)
-    return b.mul(s, b.add(b.mul(x, b.sub(1.0, s)), 1.0))
-
-
-def _silu_slope_vjp(g, x):
-    s = sigmoid(x)
-    return g * (s * (1.0 - s) * (x * (1.0 - s * 2.0) + 2.0))
-
-
-_silu.vjp = lambda g, x: g * _silu_slope(x)
-_silu_slope.vjp = _silu_slope_vjp
-
-
-def silu(input: Tensor) -> Tensor:
+@fused(partial(check_float, "silu"))
+def silu(input):
     """x s(x), also called swish."""
-    check_float("silu", input)
-    return _silu(input)
+    return input * sigmoid(input)
 
 
-def _tanh_softplus(b: Backend, x: Array) -> Array:
-    return b.tanh(b.log1p(b.exp(x)))  # where exp overflows it is tanh(inf) = 1, which is right
-
-
-@floating
-def _mish(b, x):
-    return b.mul(x, _tanh_softplus(b, x))
-
-
-@floating
-def _mish_slope(b, x):
-    """t + x s (1 - t^2), with t = tanh(softplus(x))"""
-    t = _tanh_softplus(b, x)
-    return b.add(t, b.mul(b.mul(x, _sigmoid(b, x)), b.sub(1.0, b.mul(t, t))))
-
-
-def _mish_slope_vjp(g, x):
-    s, t = sigmoid(x), tanh(softplus(x))
-    return g * (s * (1.0 - t * t) * (x * (1.0 - s - s * t * 2.0) + 2.0))
-
-
-_mish.vjp = lambda g, x: g * _mish_slope(x)
-_mish_slope.vjp = _mish_slope_vjp
-
-
-def mish(input: Tensor) -> Tensor:
+@fused(partial(check_float, "mish"))
+def mish(input):
     """x tanh(softplus(x))."""
-    check_float("mish", input)
-    return _mish(input)
+    return input * tanh(softplus(input))
 
 
 @op
-def _softplus(x, *, beta, threshold):
+def _softplus_by_primitives(x, *, beta, threshold):
     b, steep = x.backend, _times(x.backend, x.data, beta)
     return b.where(b.less(threshold, steep), x.data, _times(b, b.log1p(b.exp(steep)), 1.0 / beta))
 
@@ -255,8 +219,13 @@ def _softplus_slope(x, *, beta, threshold):
     return b.where(b.less(threshold, steep), 1.0, _sigmoid(b, steep))
 
 
-_softplus.vjp = lambda g, x, beta, threshold: g * _softplus_slope(x, beta=beta, threshold=threshold)
+_softplus_by_primitives.vjp = lambda g, x, beta, threshold: g * _softplus_slope(x, beta=beta, threshold=threshold)
 _softplus_slope.vjp = lambda g, x, out, beta, threshold: where(x * beta >= threshold, 0.0, g * out * (1.0 - out) * beta)
+
+
+@fused(_check_nothing)
+def _softplus(input, *, beta, threshold):
+    return _softplus_by_primitives(input, beta=beta, threshold=threshold)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -267,19 +236,20 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 
 @floating
-def _logsigmoid(b, x):
+def log_sigmoid(b, x):
+    """-(max(-x, 0) + log(1 + exp(-|x|))), which does not overflow."""
     minus = b.mul(x, -1.0)
     size = b.maximum(x, minus)
     return b.mul(b.add(b.maximum(minus, 0.0), b.log1p(b.exp(b.mul(size, -1.0)))), -1.0)
 
 
-_logsigmoid.vjp = lambda g, x: g * sigmoid(-x)
+log_sigmoid.vjp = lambda g, x: g * sigmoid(-x)
 
 
-def logsigmoid(input: Tensor) -> Tensor:
-    """log s(x) = -(max(-x, 0) + log(1 + exp(-|x|))), which does not overflow."""
-    check_float("logsigmoid", input)
-    return _logsigmoid(input)
+@fused(partial(check_float, "logsigmoid"))
+def logsigmoid(input):
+    """log s(x), without overflow."""
+    return log_sigmoid(input)
 
 
 def softsign(input: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from tinygrad_edu import (
     sigmoid,
     where,
 )
-from tinygrad_edu.nn.activations import _hardtanh, _logsigmoid, logsigmoid, number
+from tinygrad_edu.nn.activations import _hardtanh, log_sigmoid, logsigmoid, number
 from tinygrad_edu.ops.agree import align, check_float, floating, numeric
 from tinygrad_edu.ops.op import check_same_backend, fused, op
 
@@ -229,7 +229,7 @@ def binary_cross_entropy(
 @op
 def _bce_with_logits(x, t):
     b = x.backend
-    return b.sub(b.mul(b.sub(1.0, t.data), x.data), _logsigmoid.op.forward(b, x.data))
+    return b.sub(b.mul(b.sub(1.0, t.data), x.data), log_sigmoid.op.forward(b, x.data))
 
 
 _bce_with_logits.vjp = (lambda g, x, t: g * (sigmoid(x) - t), lambda g, x: -g * x)

@@ -83,8 +83,9 @@ struct Place {
 
     Place(const Grid<N>& g, Index number) : grid(g) {
         for (int d = 0; d < g.dims; ++d) {
-            at[d] = d + 1 < g.dims ? number % g.shape[d] : number;
-            number /= g.shape[d];
+            const bool last = d + 1 == g.dims;
+            at[d] = last ? number : number % g.shape[d];
+            if (!last) number /= g.shape[d];
         }
     }
     Index offset(int k) const {
@@ -129,8 +130,9 @@ struct Piece {
 };
 
 // Calls body(first, n, pieces) on pieces that together cover the elements [begin, end) of the result.
+// (Not inlined: one copy of the kernel serves the one thread and the many.)
 template <int N, class Body>
-void each_piece(const Grid<N>& grid, const Operand* const* operands, Index begin, Index end, const Body& body) {
+[[gnu::noinline]] void each_piece(const Grid<N>& grid, const Operand* const* operands, Index begin, Index end, const Body& body) {
     alignas(64) char blocks[N][kPiece * 8];
     Piece pieces[N];
     bool simple = true, plain_rows = true;  // nothing to gather at all; nothing within a row
@@ -138,16 +140,11 @@ void each_piece(const Grid<N>& grid, const Operand* const* operands, Index begin
         simple = simple && (grid.linear[k] || grid.constant[k]);
         plain_rows = plain_rows && (grid.steps[k][0] == 1 || grid.steps[k][0] == 0);
     }
-    if (simple) {
-        for (int k = 0; k < N; ++k)
-            pieces[k] = {operands[k]->data + (grid.constant[k] ? 0 : begin * operands[k]->item), grid.constant[k]};
-        return body(begin, end - begin, pieces);
-    }
     const bool rows = grid.shape[0] >= kLongRow;
     for (Place<N> place(grid, begin); begin < end;) {
         Index n = end - begin;
-        if (rows) n = std::min(n, grid.shape[0] - place.at[0]);
-        if (!rows || !plain_rows) n = std::min(n, kPiece);
+        if (!simple && rows) n = std::min(n, grid.shape[0] - place.at[0]);
+        if (!simple && !(rows && plain_rows)) n = std::min(n, kPiece);
         for (int k = 0; k < N; ++k) {
             const Operand& x = *operands[k];
             const Index step = grid.steps[k][0];

@@ -29,6 +29,9 @@
 #include <limits>
 #include <type_traits>
 
+// A loop that calls what is not inlined is not vectorised: so this is no hint but an order.
+#define TG_INLINE [[gnu::always_inline]] inline
+
 namespace tg {
 
 // The IEEE 754 formats, and ln 2 and pi/2 in parts: the first ones' products with any n that occurs are exact.
