@@ -11,11 +11,13 @@ PYBIND11_MODULE(TINYGRAD_EDU_MODULE, module) {
     tg::bind_activations(module);
     tg::bind_arrays(module);
     tg::bind_attention(module);
+    tg::bind_convolutions(module);
     tg::bind_elementwise(module);
     tg::bind_index(module);
     tg::bind_layer_norm(module);
     tg::bind_recurrent(module);
     tg::bind_ladder(module);
+    tg::bind_layer_norm(module);
     tg::bind_optimizers(module);
     tg::bind_random(module);
     tg::bind_reductions(module);

@@ -8,11 +8,13 @@ namespace tg {
 void bind_activations(py::module_& module);
 void bind_arrays(py::module_& module);
 void bind_attention(py::module_& module);
+void bind_convolutions(py::module_& module);
 void bind_elementwise(py::module_& module);
 void bind_index(py::module_& module);
 void bind_layer_norm(py::module_& module);
 void bind_recurrent(py::module_& module);
 void bind_ladder(py::module_& module);
+void bind_layer_norm(py::module_& module);
 void bind_optimizers(py::module_& module);
 void bind_random(py::module_& module);
 void bind_reductions(py::module_& module);
