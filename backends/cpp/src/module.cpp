@@ -17,7 +17,6 @@ PYBIND11_MODULE(TINYGRAD_EDU_MODULE, module) {
     tg::bind_layer_norm(module);
     tg::bind_recurrent(module);
     tg::bind_ladder(module);
-    tg::bind_layer_norm(module);
     tg::bind_optimizers(module);
     tg::bind_random(module);
     tg::bind_reductions(module);
