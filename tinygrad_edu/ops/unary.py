@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_edu.backend import Array, Backend
-from tinygrad_edu.ops.agree import ALL, FLOATS, NUMBERS, numeric, tabled
-from tinygrad_edu.ops.elementwise import where
+from tinygrad_edu.ops.agree import ALL, FLOATS, NUMBERS, tabled
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
 
@@ -112,10 +111,8 @@ trunc = _step("trunc", "x without its fraction.", lambda b, x: b.where(b.less(x,
 rounded = _step("round", "The nearest integer, the even one of two.", _round)
 
 
-@numeric
-def relu(b, x) -> Array:
-    """max(x, 0), elementwise; the gradient at 0 is 0, as in torch. TypeError for bool."""
-    return b.maximum(x, 0)
-
-
-relu.vjp = lambda g, out: where(out == 0.0, 0.0, g)  # so written, a NaN lets the gradient through, as torch does
+# fmt: off
+relu = unary("relu", "max(x, 0), elementwise; the gradient at 0 is 0, as in torch. TypeError for bool.",
+             lambda b, x: b.maximum(x, 0), lambda g, out: _gate(g, out), NUMBERS)
+_gate: Any = tabled("relu_gradient", "g, or 0 where out is 0: a NaN lets the gradient through, as in torch.",
+             lambda b, g, out: b.where(b.equal(out, 0.0), 0.0, g), (lambda h, out: _gate(h, out), None))
