@@ -6,10 +6,11 @@
 //   * A block of samples (as many as fill a cache line, 16 floats) goes through the whole sequence on one thread. Its
 //     state and gates lie transposed, (features, samples), so that the products need no packing (tile.hpp): each weight
 //     is read once, straight from W, and multiplied with the vector of all samples. Blocks do not wait for each other.
+//     A batch that leaves most of a block empty gets blocks of 4 samples or 1, whose vectors run along W's rows instead.
 //   * Activations are done right where the products have left the gates, which are then kept for the backward pass.
 //   * Backward, each step makes d, the cotangents of its pre-activations, and from them what goes to the step before,
 //     W_hh^T d, and to the input, W_ih^T d. The weights' gradients are sums over all steps and samples, so they can
-//     wait: eight steps' d are collected, and multiplied at once with the states and inputs that they came from,
+//     wait: some steps' d are collected, and multiplied at once with the states and inputs that they came from,
 //
 //         gW_ih += d x^T        gW_hh += d (h before)^T        gb += sum of d
 //
@@ -19,6 +20,8 @@
 // Source: P. Werbos, "Backpropagation through time: what it does and how to do it", 1990.
 
 #include <cstring>
+#include <type_traits>
+#include <vector>
 
 #include "cells.hpp"
 #include "memory.hpp"
@@ -29,44 +32,64 @@ namespace tg {
 namespace {
 
 template <class T>
-constexpr Index kSamples = 64 / static_cast<Index>(sizeof(T));  // in a block
-constexpr Index kSteps = 8;       // of which the weights' gradients are made at once
-constexpr Index kMostSums = 8;    // of the weights' gradients, each by the blocks of one task
+constexpr int kFull = 64 / static_cast<int>(sizeof(T));  // samples in a full block
+constexpr Index kDepth = 128;      // steps times samples of which the weights' gradients are made at once
+constexpr Index kMostSums = 8;     // of the weights' gradients, each by the blocks of one task
 constexpr Index kSmall = 1 << 17;  // multiplications below which nobody is woken
+
+// `n` samples from `first` on, in as many lanes or more; `before` counts the lanes of the blocks before.
+struct Block {
+    Index first, n, before;
+    int lanes;
+};
 
 struct Sizes {
     Index T, B, D, H;  // time, batch, features, hidden
-    template <class F>
-    Index blocks() const { return (B + kSamples<F> - 1) / kSamples<F>; }
+    std::vector<Block> blocks;
+    Index lanes = 0;  // of all blocks
+
+    void make_blocks(int full) {
+        for (Index b = 0; b < B; b += blocks.back().n) {
+            const Index left = B - b;
+            const int width = left > full / 2 ? full : left > 1 ? 4 : 1;
+            blocks.push_back({b, left < width ? left : width, lanes, width});
+            lanes += width;
+        }
+    }
 };
 
 // The arrays of a layer; nullptr where there is none.
 template <class T>
 struct Layer {
-    Sizes s;
+    const Sizes& s;
     const T *x, *h0, *c0, *w_ih, *w_hh, *b_ih, *b_hh;
 };
 
-// Rows of a row-major array to lanes, (n, columns) -> (columns, kSamples), and back; lanes without a sample are 0.
-template <class T>
+// Rows of a row-major array to lanes, (n, columns) -> (columns, L), and back; lanes without a sample are 0.
+template <int L, class T>
 void to_lanes(const T* rows, Index n, Index columns, T* lanes) {
-    if (n < kSamples<T>) std::memset(lanes, 0, static_cast<std::size_t>(columns * kSamples<T>) * sizeof(T));
-    transpose(rows, columns, 1, n, columns, lanes, kSamples<T>);
+    if (n < L) std::memset(lanes, 0, static_cast<std::size_t>(columns * L) * sizeof(T));
+    transpose(rows, columns, 1, n, columns, lanes, L);
 }
-template <class T>
+template <int L, class T>
 void from_lanes(const T* lanes, Index n, Index columns, T* rows, Index row) {
-    transpose(lanes, kSamples<T>, 1, columns, n, rows, row);
+    transpose(lanes, L, 1, columns, n, rows, row);
 }
 
-// out (rows, kSamples) (+)= w (rows, depth) @ lanes (depth, kSamples), where w's rows lie w_row apart. A single block has
-// all threads to itself.
-template <class T>
-void product(const Sizes& s, const T* w, Index w_row, Index rows, Index depth, const T* lanes, T* out, bool add = true) {
+// out (rows, L) (+)= w (rows, depth) @ v (depth, L), where w's rows lie w_row apart. A single block has all threads to
+// itself. `spare` has room for v.
+template <int L, class T>
+void product(const Sizes& s, const T* w, Index w_row, Index rows, Index depth, const T* v, T* spare, T* out, bool add = true) {
+    constexpr bool whole = L % kLanes<T> == 0;
+    if (!whole && L > 1) from_lanes<L>(v, L, depth, spare, depth), v = spare;
     const auto some_rows = [&](Index i, Index end) {
-        multiply(Product<T>{end - i, kSamples<T>, depth, w + i * w_row, w_row, 1, lanes, kSamples<T>,
-                            out + i * kSamples<T>, kSamples<T>, add});
+        const T* const from = w + i * w_row;
+        if constexpr (whole)
+            multiply(Product<T>{end - i, L, depth, from, w_row, 1, v, L, out + i * L, L, add});
+        else
+            multiply_dots<L>(end - i, depth, from, w_row, v, depth, out + i * L, add);
     };
-    if (s.blocks<T>() > 1 || rows * depth < kSmall) return some_rows(0, rows);
+    if (s.blocks.size() > 1 || rows * depth < kSmall) return some_rows(0, rows);
     parallel_ranges(rows, 64, some_rows);
 }
 
@@ -79,32 +102,30 @@ void join_biases(const Layer<T>& l, T* out) {
     for (Index j = 0; l.b_hh && j < all; ++j) out[j < joined ? j : j + l.s.H] += l.b_hh[j];
 }
 
-// One block of samples through the whole sequence. `kept` (T, blocks, kKept H, kSamples) is filled for the backward pass.
-template <class Cell, class T>
-void forward_block(const Cell& cell, const Layer<T>& l, const T* biases, Index block, T* out, T* kept) {
-    const auto [time, B, D, H] = l.s;
-    constexpr Index lanes = kSamples<T>;
-    const Index n = H * lanes, b0 = block * lanes, w = B - b0 < lanes ? B - b0 : lanes;
+// One block of samples through the whole sequence. `kept` (T, lanes of all blocks, kKept H) is for the backward pass.
+template <int L, class Cell, class T>
+void forward_block(const Cell& cell, const Layer<T>& l, const T* biases, const Block& block, T* out, T* kept) {
+    const Index time = l.s.T, B = l.s.B, D = l.s.D, H = l.s.H, n = H * L, b0 = block.first, w = block.n;
     const Index apart = Cell::kApart * H, together = Cell::kGates * H - apart;
-    T* const x = scratch<T>(Slot::recurrent, (D + 3 * H + Cell::kRows * H) * lanes);
-    T *h = x + D * lanes, *h_next = h + n, *const c0 = h_next + n, *const spare = c0 + n;
-    to_lanes(l.h0 + b0 * H, w, H, h);
-    if (Cell::kHasC) to_lanes(l.c0 + b0 * H, w, H, c0);
+    T* const x = scratch<T>(Slot::recurrent, (2 * D + 4 * H + Cell::kRows * H) * L);
+    T *h = x + D * L, *h_next = h + n, *const c0 = h_next + n, *const spare = c0 + n, *const rows_spare = spare + n + D * L;
+    to_lanes<L>(l.h0 + b0 * H, w, H, h);
+    if (Cell::kHasC) to_lanes<L>(l.c0 + b0 * H, w, H, c0);
     const T* c = c0;
     for (Index t = 0; t < time; ++t) {
-        T* const rows = Cell::kKept ? kept + (t * l.s.template blocks<T>() + block) * Cell::kKept * n : spare;
+        T* const rows = Cell::kKept ? kept + (t * l.s.lanes + block.before) * Cell::kKept * H : rows_spare;
         for (Index j = 0; j < Cell::kRows * H; ++j)
-            for (Index i = 0; i < lanes; ++i) rows[j * lanes + i] = biases[j];
-        to_lanes(l.x + (t * B + b0) * D, w, D, x);
-        product(l.s, l.w_ih, D, Cell::kGates * H, D, x, rows);
-        product(l.s, l.w_hh, H, together, H, h, rows);
-        if (apart) product(l.s, l.w_hh + together * H, H, apart, H, h, rows + (together + apart) * lanes);
+            for (Index i = 0; i < L; ++i) rows[j * L + i] = biases[j];
+        to_lanes<L>(l.x + (t * B + b0) * D, w, D, x);
+        product<L>(l.s, l.w_ih, D, Cell::kGates * H, D, x, spare, rows);
+        product<L>(l.s, l.w_hh, H, together, H, h, spare, rows);
+        if (apart) product<L>(l.s, l.w_hh + together * H, H, apart, H, h, spare, rows + (together + apart) * L);
         cell.forward(Step<T>{n, rows, h, c, h_next});
         std::swap(h, h_next);
         if (Cell::kHasC) c = rows + 4 * n;
-        from_lanes(h, w, H, out + (t * B + b0) * H, H);
+        from_lanes<L>(h, w, H, out + (t * B + b0) * H, H);
     }
-    if (Cell::kHasC) from_lanes(c, w, H, out + (time * B + b0) * H, H);
+    if (Cell::kHasC) from_lanes<L>(c, w, H, out + (time * B + b0) * H, H);
 }
 
 // The sums of a task: of the weights' gradients, state and input side by side, and of d. See `add_to_weights`.
@@ -118,14 +139,13 @@ struct Sums {
     void use(T* memory) { weights = memory, biases = memory + gates * width; }
 };
 
-// What has been collected of `count` steps: d (rows, kSteps kSamples), and what it is multiplied with, the states before
-// and the inputs side by side, (kSteps kSamples, width).
+// What has been collected: d (rows, kDepth), the first `depth` of each, and what it is multiplied with, the states before
+// and the inputs side by side, (depth, width).
 template <class Cell, class T>
-void add_to_weights(Sums<Cell, T>& to, const T* d, const T* before, Index count) {
-    const Index depth = count * kSamples<T>, d_row = kSteps * kSamples<T>, apart = Cell::kApart * to.H;
-    const Index together = to.gates - apart, inputs = to.width - to.hidden;
+void add_to_weights(Sums<Cell, T>& to, const T* d, const T* before, Index depth) {
+    const Index apart = Cell::kApart * to.H, together = to.gates - apart, inputs = to.width - to.hidden;
     const auto add = [&](Index d_from, Index rows, Index row, Index column, Index columns) {
-        multiply(Product<T>{rows, columns, depth, d + d_from * d_row, d_row, 1, before + column, to.width,
+        multiply(Product<T>{rows, columns, depth, d + d_from * kDepth, kDepth, 1, before + column, to.width,
                             to.weights + row * to.width + column, to.width, to.started});
     };
     add(0, together, 0, 0, to.hidden);
@@ -134,16 +154,16 @@ void add_to_weights(Sums<Cell, T>& to, const T* d, const T* before, Index count)
     for (Index j = 0; j < to.rows; ++j) {
         T sum = to.started ? to.biases[j] : T(0);
 #pragma omp simd reduction(+ : sum)
-        for (Index i = 0; i < depth; ++i) sum += d[j * d_row + i];
+        for (Index i = 0; i < depth; ++i) sum += d[j * kDepth + i];
         to.biases[j] = sum;
     }
     to.started = true;
 }
 
-// n rows copied into a wider array's, with zeros up to `width` and below up to kSamples.
+// n rows copied into a wider array's, with zeros up to `width` and below up to `rows`.
 template <class T>
-void copy_rows(const T* from, Index n, Index columns, Index width, T* to, Index to_row) {
-    for (Index i = 0; i < kSamples<T>; ++i)
+void copy_rows(const T* from, Index n, Index columns, Index rows, Index width, T* to, Index to_row) {
+    for (Index i = 0; i < rows; ++i)
         for (Index j = 0; j < width; ++j) to[i * to_row + j] = i < n && j < columns ? from[i * columns + j] : T(0);
 }
 
@@ -155,48 +175,54 @@ struct Gradients {
 };
 
 // One block of samples back through time. `w_t`: W_hh and W_ih transposed, (H + D, gates H).
-template <class Cell, class T>
-void backward_block(const Cell& cell, const Layer<T>& l, const T* w_t, Index block, const T* out, T* kept, const T* g,
-                    const Gradients<T>& to, Sums<Cell, T>& sums) {
-    const auto [time, B, D, H] = l.s;
-    constexpr Index lanes = kSamples<T>, d_row = kSteps * lanes;
-    const Index n = H * lanes, b0 = block * lanes, w = B - b0 < lanes ? B - b0 : lanes, blocks = l.s.template blocks<T>();
-    const Index apart = Cell::kApart * H, all = Cell::kGates * H, together = all - apart;
-    T* const dh = scratch<T>(Slot::recurrent, 6 * n + D * lanes + Cell::kRows * n * (1 + kSteps) + d_row * sums.width);
+template <int L, class Cell, class T>
+void backward_block(const Cell& cell, const Layer<T>& l, const T* w_t, const Block& block, const T* out, T* kept,
+                    const T* g, const Gradients<T>& to, Sums<Cell, T>& sums) {
+    const Index time = l.s.T, B = l.s.B, D = l.s.D, H = l.s.H, n = H * L, b0 = block.first, w = block.n;
+    const Index apart = Cell::kApart * H, all = Cell::kGates * H, together = all - apart, steps = kDepth / L;
+    T* const dh = scratch<T>(Slot::recurrent, 6 * n + D * L + Cell::kRows * (2 * n + H * kDepth) + kDepth * sums.width);
     T *const dc = dh + n, *h = dc + n, *h_before = h + n, *const c0 = h_before + n, *const g_lanes = c0 + n;
-    T *const dx = g_lanes + n, *const ds = dx + D * lanes, *const d = ds + Cell::kRows * n;
-    T* const before = d + Cell::kRows * n * kSteps;
+    T *const dx = g_lanes + n, *const ds = dx + D * L, *const spare = ds + Cell::kRows * n;
+    T *const d = spare + Cell::kRows * n, *const before = d + sums.rows * kDepth;
     std::memset(dh, 0, static_cast<std::size_t>(n) * sizeof(T));
-    if (Cell::kHasC) to_lanes(g + (time * B + b0) * H, w, H, dc), to_lanes(l.c0 + b0 * H, w, H, c0);
-    to_lanes(out + ((time - 1) * B + b0) * H, w, H, h);
+    if (Cell::kHasC) to_lanes<L>(g + (time * B + b0) * H, w, H, dc), to_lanes<L>(l.c0 + b0 * H, w, H, c0);
+    to_lanes<L>(out + ((time - 1) * B + b0) * H, w, H, h);
     for (Index t = time - 1; t >= 0; --t) {
-        T* const rows = kept + (t * blocks + block) * Cell::kKept * n;
-        const T* const c_before = t ? rows - blocks * Cell::kKept * n + 4 * n : c0;
+        T* const rows = kept + (t * l.s.lanes + block.before) * Cell::kKept * H;
+        const T* const c_before = Cell::kHasC && t ? rows - l.s.lanes * Cell::kKept * H + 4 * n : c0;
         const T* const rows_before = t ? out + ((t - 1) * B + b0) * H : l.h0 + b0 * H;
-        const T* const x = l.x + (t * B + b0) * D;
-        to_lanes(rows_before, w, H, h_before);
-        to_lanes(g + (t * B + b0) * H, w, H, g_lanes);
+        to_lanes<L>(rows_before, w, H, h_before);
+        to_lanes<L>(g + (t * B + b0) * H, w, H, g_lanes);
         for (Index i = 0; i < n; ++i) dh[i] += g_lanes[i];
         cell.backward(Step<T>{n, rows, h_before, c_before, h, ds, dh, dc});
         if (t || to.h0) {
-            product(l.s, w_t, all, H, together, ds, dh);
-            if (apart) product(l.s, w_t + together, all, H, apart, ds + (together + apart) * lanes, dh);
+            product<L>(l.s, w_t, all, H, together, ds, spare, dh);
+            if (apart) product<L>(l.s, w_t + together, all, H, apart, ds + (together + apart) * L, spare, dh);
         }
         if (to.x) {
-            product(l.s, w_t + H * all, all, D, all, ds, dx, false);
-            from_lanes(dx, w, D, to.x + (t * B + b0) * D, D);
+            product<L>(l.s, w_t + H * all, all, D, all, ds, spare, dx, false);
+            from_lanes<L>(dx, w, D, to.x + (t * B + b0) * D, D);
         }
         std::swap(h, h_before);
         if (!to.weights()) continue;
-        const Index k = t % kSteps;
+        const Index k = t % steps;
         for (Index j = 0; j < sums.rows; ++j)
-            for (Index i = 0; i < lanes; ++i) d[j * d_row + k * lanes + i] = i < w ? ds[j * lanes + i] : T(0);
-        copy_rows(rows_before, w, H, sums.hidden, before + k * lanes * sums.width, sums.width);
-        copy_rows(x, w, D, sums.width - sums.hidden, before + k * lanes * sums.width + sums.hidden, sums.width);
-        if (k == 0) add_to_weights(sums, d, before, time - t < kSteps ? time - t : kSteps);
+            for (Index i = 0; i < L; ++i) d[j * kDepth + k * L + i] = i < w ? ds[j * L + i] : T(0);
+        copy_rows(rows_before, w, H, L, sums.hidden, before + k * L * sums.width, sums.width);
+        copy_rows(l.x + (t * B + b0) * D, w, D, L, sums.width - sums.hidden, before + k * L * sums.width + sums.hidden,
+                  sums.width);
+        if (k == 0) add_to_weights(sums, d, before, (time - t < steps ? time - t : steps) * L);
     }
-    if (to.h0) from_lanes(dh, w, H, to.h0 + b0 * H, H);
-    if (to.c0) from_lanes(dc, w, H, to.c0 + b0 * H, H);
+    if (to.h0) from_lanes<L>(dh, w, H, to.h0 + b0 * H, H);
+    if (to.c0) from_lanes<L>(dc, w, H, to.c0 + b0 * H, H);
+}
+
+// f(a constant) with the block's number of lanes as a type: std::integral_constant<int, L>.
+template <class T, class F>
+void by_lanes(const Block& block, F&& f) {
+    if (block.lanes == kFull<T>) return f(std::integral_constant<int, kFull<T>>());
+    if (block.lanes == 4) return f(std::integral_constant<int, 4>());
+    f(std::integral_constant<int, 1>());
 }
 
 // Calls body(i) for all i, on this thread alone if there is little to do.
@@ -236,7 +262,8 @@ struct Arguments {
         std::size_t i = 0;
         x = dense(f, "x", a[i++]);
         if (x.dims != 3 || x.shape[0] < 1) bad_shape(f, "x", "(T, B, D), T > 0", x);
-        s = {x.shape[0], x.shape[1], x.shape[2], 0};
+        s.T = x.shape[0], s.B = x.shape[1], s.D = x.shape[2];
+        s.make_blocks(x.type == Type::f32 ? kFull<float> : kFull<double>);
         h0 = dense(f, "h0", a[i++], x.type, {s.B, -1});
         s.H = h0.shape[1];
         if (Cell::kHasC) c0 = dense(f, "c0", a[i++], x.type, {s.B, s.H});
@@ -249,8 +276,7 @@ struct Arguments {
     }
     template <class T>
     Layer<T> layer() const {
-        return {s,           x.at<T>(),    h0.at<T>(),   c0.at<T>(), w_ih.at<T>(), w_hh.at<T>(),
-                b_ih.at<T>(), b_hh.at<T>()};
+        return {s, x.at<T>(), h0.at<T>(), c0.at<T>(), w_ih.at<T>(), w_hh.at<T>(), b_ih.at<T>(), b_hh.at<T>()};
     }
     Index work(Index gates) const { return s.T * s.B * gates * s.H * (s.D + s.H); }
 };
@@ -263,13 +289,15 @@ py::tuple forward(const char* f, const Cell& cell, const py::tuple& arguments) {
     Array kept;
     by_float(f, "x", a.x, [&](auto zero) {
         using T = decltype(zero);
-        kept = empty(a.x.type, {s.T, s.blocks<T>(), Cell::kKept * s.H, kSamples<T>});
+        kept = empty(a.x.type, {s.T, s.lanes, Cell::kKept * s.H});
         const Unlocked unlocked(a.work(Cell::kGates));
         T* const biases = scratch<T>(Slot::other, Cell::kRows * s.H);
         const Layer<T> layer = a.layer<T>();
         join_biases<Cell>(layer, biases);
-        each(s.blocks<T>(), a.work(Cell::kGates), [&](Index block) {
-            forward_block(cell, layer, biases, block, out.at<T>(), kept.at<T>());
+        each(static_cast<Index>(s.blocks.size()), a.work(Cell::kGates), [&](Index i) {
+            by_lanes<T>(s.blocks[i], [&](auto lanes) {
+                forward_block<lanes()>(cell, layer, biases, s.blocks[i], out.at<T>(), kept.at<T>());
+            });
         });
     });
     return py::make_tuple(out.owner, py::make_tuple(arguments, out.owner, kept.owner));
@@ -280,7 +308,7 @@ void backward(const Cell& cell, const Arguments& a, const Array& out, const Arra
               const Gradients<T>& to) {
     const Layer<T> l = a.layer<T>();
     const Sizes& s = a.s;
-    const Index all = Cell::kGates * s.H, blocks = s.blocks<T>(), parts = blocks < kMostSums ? blocks : kMostSums;
+    const Index all = Cell::kGates * s.H, blocks = static_cast<Index>(s.blocks.size()), parts = blocks < kMostSums ? blocks : kMostSums;
     Sums<Cell, T> shape{s.H, s.D};
     T* const w_t = scratch<T>(Slot::other, (s.H + s.D) * all + (parts ? parts : 1) * shape.size());
     T* const sums = w_t + (s.H + s.D) * all;
@@ -289,8 +317,10 @@ void backward(const Cell& cell, const Arguments& a, const Array& out, const Arra
     each(parts, 3 * a.work(Cell::kGates), [&](Index part) {
         Sums<Cell, T> mine = shape;
         mine.use(sums + part * shape.size());
-        for (Index block = part; block < blocks; block += parts)
-            backward_block(cell, l, w_t, block, out.at<T>(), kept.at<T>(), g.at<T>(), to, mine);
+        for (Index i = part; i < blocks; i += parts)
+            by_lanes<T>(s.blocks[i], [&](auto lanes) {
+                backward_block<lanes()>(cell, l, w_t, s.blocks[i], out.at<T>(), kept.at<T>(), g.at<T>(), to, mine);
+            });
     });
     if (!parts) std::memset(sums, 0, static_cast<std::size_t>(shape.size()) * sizeof(T));  // no sample at all
     if (to.weights()) add_up(shape, sums, parts, to);

@@ -84,6 +84,55 @@ void column_of_tiles(const Product<T>& p, Index i, Index j) {
 
 }  // namespace detail
 
+template <class T>
+void multiply(const Product<T>& p) {
+    constexpr Index wide = detail::kWidest * kLanes<T>;
+    Index j = 0;
+    for (; j + wide <= p.columns; j += wide) detail::column_of_tiles<detail::kTallest, detail::kWidest>(p, 0, j);
+    for (; j < p.columns; j += kLanes<T>) detail::column_of_tiles<detail::kTallest, 1>(p, 0, j);
+}
+
+// The same for a few columns, fewer than a vector has lanes: c[i][s] (+)= sum over k of a[i][k] b[s][k], the rows of a and
+// b being contiguous, and those of c one after the other. Vectors run along k; in the end the lanes of n sums, R rows by
+// Columns, are added up in a tree: each round makes of two vectors one that holds the sums of both's neighbours.
+template <int Columns, class T>
+void multiply_dots(Index rows, Index depth, const T* a, Index a_row, const T* b, Index b_row, T* c, bool add) {
+    constexpr int n = kLanes<T>, R = n / Columns;
+    using Places [[gnu::vector_size(kVectorBytes)]] = std::conditional_t<sizeof(T) == 4, int, long>;
+    Places even{}, odd{};
+    for (int i = 0; i < n; ++i) even[i] = 2 * i, odd[i] = 2 * i + 1;
+    const Index whole = depth / n * n;
+    for (Index i = 0; i < rows; i += R, a += R * a_row, c += n) {
+        const int height = rows - i < R ? static_cast<int>(rows - i) : R;
+        Vec<T> sums[n];
+#pragma GCC unroll 16
+        for (int r = 0; r < n; ++r) sums[r] = Vec<T>{};
+        for (Index k = 0; k < whole; k += n) {
+            Vec<T> y[Columns];
+#pragma GCC unroll 16
+            for (int s = 0; s < Columns; ++s) y[s] = load(b + s * b_row + k);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; ++r) {
+                const Vec<T> x = load(a + (r < height ? r : 0) * a_row + k);
+#pragma GCC unroll 16
+                for (int s = 0; s < Columns; ++s) sums[r * Columns + s] += x * y[s];
+            }
+        }
+#pragma GCC unroll 16
+        for (int m = n / 2; m > 0; m /= 2)
+#pragma GCC unroll 16
+            for (int r = 0; r < m; ++r)
+                sums[r] = __builtin_shuffle(sums[2 * r], sums[2 * r + 1], even) +
+                          __builtin_shuffle(sums[2 * r], sums[2 * r + 1], odd);
+        for (int r = 0; r < height; ++r)
+            for (int s = 0; s < Columns; ++s) {
+                T sum = sums[0][r * Columns + s];
+                for (Index k = whole; k < depth; ++k) sum += a[r * a_row + k] * b[s * b_row + k];
+                c[r * Columns + s] = add ? c[r * Columns + s] + sum : sum;
+            }
+    }
+}
+
 // The transpose of a square of whole vectors, in registers: in each of log2(n) rounds every vector is interleaved with
 // the one half of them further on.
 template <class T>
@@ -115,14 +164,6 @@ void transpose(const T* from, Index from_row, Index from_column, Index rows, Ind
     for (Index i = 0; i < rows; ++i)
         for (Index j = i < whole_rows ? whole_columns : 0; j < columns; ++j)
             to[j * to_row + i] = from[i * from_row + j * from_column];
-}
-
-template <class T>
-void multiply(const Product<T>& p) {
-    constexpr Index wide = detail::kWidest * kLanes<T>;
-    Index j = 0;
-    for (; j + wide <= p.columns; j += wide) detail::column_of_tiles<detail::kTallest, detail::kWidest>(p, 0, j);
-    for (; j < p.columns; j += kLanes<T>) detail::column_of_tiles<detail::kTallest, 1>(p, 0, j);
 }
 
 }  // namespace tg
