@@ -26,6 +26,7 @@ bench: .venv/.installed-test
 	.venv/bin/tinygrad-edu bench
 	.venv/bin/python -m tinygrad_edu.bench.products
 	.venv/bin/python -m tinygrad_edu.bench.sequences
+	.venv/bin/python -m tinygrad_edu.bench.vision
 	.venv/bin/python -m tinygrad_edu.bench.elementwise
 	.venv/bin/python -m tinygrad_edu.bench.memory
 	.venv/bin/python -m tinygrad_edu.bench.busy

@@ -32,7 +32,7 @@ def _step(t: Any, function: Callable[..., Any], inputs: list[Any], parameters: l
     return step
 
 
-def _sides(make: Callable[[Any], tuple[Callable[..., Any], list[Any]]], arrays: list[np.ndarray], shape: Any) -> Steps:
+def sides(make: Callable[[Any], tuple[Callable[..., Any], list[Any]]], arrays: list[np.ndarray], shape: Any) -> Steps:
     """A step of ours on cpp and one of torch's; `make(t)` gives the function and the parameters of a framework."""
     torch = require("torch", "bench")
     torch.set_num_threads(2)
@@ -46,7 +46,7 @@ def _sides(make: Callable[[Any], tuple[Callable[..., Any], list[Any]]], arrays: 
     return steps
 
 
-def _numbers(*shape: int) -> np.ndarray:
+def numbers(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
 
 
@@ -57,7 +57,7 @@ def recurrent(kind: str, T: int, B: int, D: int, H: int) -> Steps:
         layer = getattr(nn if t is tg else t.nn, kind)(D, H)
         return lambda x: layer(x)[0], list(layer.parameters())
 
-    return _sides(make, [_numbers(T, B, D)], (T, B, H))
+    return sides(make, [numbers(T, B, D)], (T, B, H))
 
 
 def attention(B: int, H: int, T: int, D: int, is_causal: bool) -> Steps:
@@ -67,7 +67,7 @@ def attention(B: int, H: int, T: int, D: int, is_causal: bool) -> Steps:
         f = (nn if t is tg else t.nn).functional.scaled_dot_product_attention
         return lambda q, k, v: f(q, k, v, is_causal=is_causal), []
 
-    return _sides(make, [_numbers(B, H, T, D) for _ in range(3)], (B, H, T, D))
+    return sides(make, [numbers(B, H, T, D) for _ in range(3)], (B, H, T, D))
 
 
 def norm(kind: str, rows: int, columns: int) -> Steps:
@@ -77,7 +77,7 @@ def norm(kind: str, rows: int, columns: int) -> Steps:
         layer = getattr(nn if t is tg else t.nn, kind)(columns)
         return layer, list(layer.parameters())
 
-    return _sides(make, [_numbers(rows, columns)], (rows, columns))
+    return sides(make, [numbers(rows, columns)], (rows, columns))
 
 
 CASES: dict[str, Callable[[], Steps]] = {

@@ -34,7 +34,7 @@ class WithoutKernels:
         self.name = f"{backend.name} without kernels"
 
     def __getattr__(self, name: str) -> Any:
-        if name.removesuffix("_vjp") in FUSED or name in STEPS:
+        if name.removesuffix("_vjp") in FUSED or name in (*STEPS, "batch_statistics"):
             raise AttributeError(name)
         return getattr(self.backend, name)
 

@@ -11,6 +11,7 @@ PYBIND11_MODULE(TINYGRAD_EDU_MODULE, module) {
     tg::bind_activations(module);
     tg::bind_arrays(module);
     tg::bind_attention(module);
+    tg::bind_batch_norm(module);
     tg::bind_convolutions(module);
     tg::bind_elementwise(module);
     tg::bind_index(module);
@@ -18,6 +19,7 @@ PYBIND11_MODULE(TINYGRAD_EDU_MODULE, module) {
     tg::bind_recurrent(module);
     tg::bind_ladder(module);
     tg::bind_optimizers(module);
+    tg::bind_pooling(module);
     tg::bind_random(module);
     tg::bind_reductions(module);
     tg::bind_products(module);
