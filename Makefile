@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard backends/cpp/src/*)
 
-.PHONY: demo test lint bench mutants clean
+.PHONY: demo test lint bench mutants sanitize clean
 
 demo: .venv/.installed-viz
 	.venv/bin/tinygrad-edu run digits --out runs/digits
@@ -36,6 +36,21 @@ bench: .venv/.installed-test
 # Is every gradient rule, made wrong in many ways, caught by the tests' table of cases?
 mutants: .venv/.installed-test
 	.venv/bin/python -m tinygrad_edu.testing.mutants
+
+# The C++ kernels under AddressSanitizer and UBSan: built into build/sanitize, from where TINYGRAD_EDU_KERNELS lets the
+# package take them. The sanitizer's library must be loaded before Python, and libstdc++ with it, whose exceptions it
+# watches. Python never gives back all memory at its end, hence no search for leaks.
+SANITIZE_ISA ?= $(shell .venv/bin/python -c "from tinygrad_edu.backends.cpp import chosen_isa; print(chosen_isa())")
+SANITIZED = LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 TINYGRAD_EDU_KERNELS=$(CURDIR)/build/sanitize \
+	TINYGRAD_EDU_ISA=$(SANITIZE_ISA) OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+
+sanitize: .venv/.installed-test
+	cmake -S . -B build/sanitize -DTINYGRAD_EDU_SANITIZE=ON -DTINYGRAD_EDU_ISAS=$(SANITIZE_ISA) \
+		-DPython_EXECUTABLE=$(CURDIR)/.venv/bin/python -Dpybind11_DIR=$$(.venv/bin/python -m pybind11 --cmakedir)
+	cmake --build build/sanitize --parallel 2
+	$(SANITIZED) .venv/bin/python -m pytest -q -p no:cacheprovider tests/backends
+	$(SANITIZED) .venv/bin/tinygrad-edu check --backend cpp -q
 
 clean:
 	rm -rf .venv build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -14,7 +14,7 @@ from typing import Any
 
 from tinygrad_edu import registry
 
-VARIABLES = tuple(f"TINYGRAD_EDU_{name}" for name in ("BACKEND", "DATA", "ISA", "REQUIRE", "THREADS"))
+VARIABLES = tuple(f"TINYGRAD_EDU_{name}" for name in ("BACKEND", "DATA", "ISA", "KERNELS", "REQUIRE", "THREADS"))
 
 
 def main() -> int:

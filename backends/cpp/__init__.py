@@ -9,7 +9,10 @@ everything else NumPy does the work (`tinygrad-edu backends` tells which is whic
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
 from typing import Any
 
 from tinygrad_edu.backends.numpy_backend import NumpyBackend
@@ -57,14 +60,26 @@ def load(isa: str) -> Any:
 
 
 def _is_built(isa: str) -> bool:
-    from importlib.util import find_spec
+    return _spec(f"{__name__}._{isa}") is not None
 
-    return find_spec(f"{__name__}._{isa}") is not None
+
+def _spec(name: str) -> Any:
+    """Where a compiled module is: beside this file, or in the folder TINYGRAD_EDU_KERNELS (`make sanitize` needs it)."""
+    folder = os.environ.get("TINYGRAD_EDU_KERNELS")
+    return PathFinder.find_spec(name, [folder]) if folder else find_spec(name)
 
 
 def _compiled(name: str) -> Any:
+    name = f"{__name__}.{name}"
     try:
-        return import_module(f"{__name__}.{name}")
+        if name in sys.modules or "TINYGRAD_EDU_KERNELS" not in os.environ:
+            return import_module(name)
+        spec = _spec(name)
+        if spec is None:
+            raise ModuleNotFoundError(f"TINYGRAD_EDU_KERNELS={os.environ['TINYGRAD_EDU_KERNELS']}: no {name} there")
+        module = sys.modules[name] = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"backend 'cpp': its kernels are not built ({error}). Install a C++ compiler (Debian: apt-get install g++; "
