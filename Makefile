@@ -25,6 +25,7 @@ bench: .venv/.installed-test
 	.venv/bin/python tests/bench/bench_import.py
 	.venv/bin/tinygrad-edu bench
 	.venv/bin/python -m tinygrad_edu.bench.products
+	.venv/bin/python -m tinygrad_edu.bench.reductions
 	.venv/bin/python -m tinygrad_edu.bench.sequences
 	.venv/bin/python -m tinygrad_edu.bench.vision
 	.venv/bin/python -m tinygrad_edu.bench.elementwise

@@ -64,7 +64,7 @@ def _is_built(isa: str) -> bool:
 
 
 def _spec(name: str) -> Any:
-    """Where a compiled module is: beside this file, or in the folder TINYGRAD_EDU_KERNELS (`make sanitize` needs it)."""
+    """Where a compiled module is: beside this file, or where TINYGRAD_EDU_KERNELS says (`make sanitize` needs it)."""
     folder = os.environ.get("TINYGRAD_EDU_KERNELS")
     return PathFinder.find_spec(name, [folder]) if folder else find_spec(name)
 

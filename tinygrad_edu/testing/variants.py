@@ -90,12 +90,20 @@ def _every_second(backend: Backend, memory: Array, shape: Shape) -> Array:
     return backend.slice(memory, (*[slice(0, n, 1) for n in shape[:-1]], slice(0, 2 * shape[-1], 2)))
 
 
+def _unaligned(a: np.ndarray) -> np.ndarray:
+    """a, every element one byte off its place: as arrays out of files and messages are."""
+    memory = np.zeros(a.nbytes + 1, np.uint8)[1:].view(a.dtype).reshape(a.shape)
+    memory[...] = a
+    return memory
+
+
 LAYOUTS: dict[str, Layout] = {
     "contiguous": Layout(lambda a: np.array(a, order="C"), lambda b, memory, shape: memory),
     "transposed": Layout(
         lambda a: np.array(a.T, order="C"), lambda b, memory, shape: b.permute(memory, _reversed(shape))
     ),
     "strided": Layout(_gaps, _every_second),
+    "unaligned": Layout(_unaligned, lambda b, memory, shape: memory),
     "flipped": Layout(
         lambda a: np.array(np.flip(a), order="C"),
         lambda b, memory, shape: b.flip(memory, tuple(range(len(shape)))),
