@@ -241,7 +241,7 @@ def test_layouts_give_the_array(layout: str, shape: tuple[int, ...]) -> None:
     expected = np.broadcast_to(a[:1] if a.ndim else a, shape) if layout == "expanded" else a
     np.testing.assert_array_equal(get_backend().to_numpy(got), expected)
     if shape == (2, 3):
-        assert got.flags.c_contiguous == (layout == "contiguous")
+        assert (got.flags.c_contiguous and got.flags.aligned) == (layout == "contiguous")
 
 
 def suite(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
