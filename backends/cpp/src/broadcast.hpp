@@ -16,7 +16,7 @@
 namespace tg {
 
 constexpr Index kPiece = 1024;   // elements gathered at a time
-constexpr Index kLongRow = 128;  // rows from which each is a piece of its own
+constexpr Index kLongRow = 32;   // rows from which each is a piece of its own, where nothing has to be gathered
 
 // A kernel's operand: an array's memory, or one number that `number` holds.
 struct Operand {
@@ -112,6 +112,8 @@ void gather(Place<N> place, int k, const char* data, Index n, void* to) {
         const U* x = reinterpret_cast<const U*>(data) + place.offset(k);
         if (step == 1)
             for (Index i = 0; i < m; ++i) out[i] = x[i];
+        else if (step == 0)
+            std::fill(out, out + m, *x);
         else
             for (Index i = 0; i < m; ++i) out[i] = x[i * step];
         out += m, n -= m;
@@ -140,7 +142,7 @@ template <int N, class Body>
         simple = simple && (grid.linear[k] || grid.constant[k]);
         plain_rows = plain_rows && (grid.steps[k][0] == 1 || grid.steps[k][0] == 0);
     }
-    const bool rows = grid.shape[0] >= kLongRow;
+    const bool rows = grid.shape[0] >= (plain_rows ? kLongRow : kPiece);
     for (Place<N> place(grid, begin); begin < end;) {
         Index n = end - begin;
         if (!simple && rows) n = std::min(n, grid.shape[0] - place.at[0]);

@@ -52,13 +52,9 @@ py::object map(const Array& x, Index serial, const Body& body) {
     const Array out = empty(type_of<R>, x.dims, x.shape);
     const Grid<1> grid(x.dims, x.shape, operands);
     walk(grid, operands, serial, [&](Index first, Index n, const Piece* p) {
-        T one[16];
-        const T* in = p[0].at<T>();
         R* to = out.at<R>() + first;
-        if (!p[0].one) return body(in, to, n);
-        std::fill(one, one + 1, *in);
-        body(one, to, Index(1));
-        std::fill(to, to + n, to[0]);
+        body(p[0].at<T>(), to, p[0].one ? 1 : n);
+        if (p[0].one) std::fill(to + 1, to + n, *to);
     });
     return out.owner;
 }
