@@ -23,6 +23,37 @@
 namespace tg {
 namespace {
 
+#if defined(__AVX512F__)
+using Mask = unsigned short;  // one bit a lane
+
+template <class T>
+inline Vec<T> load_masked(const T* from, Mask mask) {
+    if constexpr (sizeof(T) == 4)
+        return _mm512_maskz_loadu_ps(mask, from);
+    else
+        return _mm512_maskz_loadu_pd(static_cast<unsigned char>(mask), from);
+}
+template <class T>
+inline void store_masked(T* to, Vec<T> x, Mask mask) {
+    if constexpr (sizeof(T) == 4)
+        _mm512_mask_storeu_ps(to, mask, x);
+    else
+        _mm512_mask_storeu_pd(to, static_cast<unsigned char>(mask), x);
+}
+#endif
+
+// The first `count` numbers of a vector, from memory that may end there; what comes after them does not matter.
+template <class T>
+inline Vec<T> load_some(const T* from, Index count) {
+#if defined(__AVX512F__)
+    return load_masked(from, static_cast<Mask>((1u << count) - 1));
+#else
+    Vec<T> x;
+    for (int i = 0; i < kLanes<T>; ++i) x[i] = from[std::min<Index>(i, count - 1)];
+    return x;
+#endif
+}
+
 template <class T>
 struct Place {  // where a tile goes
     T* c;
@@ -39,12 +70,28 @@ inline void finish(Vec<T> x, T* c, const T* bias, const Epilogue<T>& epilogue) {
     store<T>(c, x);
 }
 
-// Writes a tile that is narrower than its vectors; `sums` are its rows, `width` apart.
-template <class T>
-[[gnu::noinline]] void finish_edge(const T* sums, Index rows, Index width, const Place<T>& place) {
+// Writes a tile that is narrower than its vectors; `sums` are its rows, of V vectors each.
+template <class T, int V>
+[[gnu::noinline]] void finish_edge(const T* sums, Index rows, const Place<T>& place) {
+    constexpr int L = kLanes<T>;
+#if defined(__AVX512F__)  // lanes that are masked out are neither read nor written, wherever they would be
+    const Epilogue<T>& epilogue = place.epilogue;
+    const T* const bias = epilogue.bias ? epilogue.bias - place.skip : nullptr;
+    for (Index i = 0; i < rows; ++i)
+        for (int v = 0; v < V; ++v) {
+            const auto mask = static_cast<Mask>(((1ul << place.columns) - 1) << place.skip >> v * L);
+            T* const c = place.c + i * place.stride + v * L - place.skip;
+            Vec<T> x = load(sums + (i * V + v) * L);
+            if (epilogue.accumulate) x += load_masked(c, mask);
+            if (bias) x += load_masked(bias + v * L, mask);
+            if (epilogue.activation == Activation::relu) x = x < Vec<T>{} ? Vec<T>{} : x;
+            store_masked<T>(c, x, mask);
+        }
+#else
     for (Index i = 0; i < rows; ++i)
         for (Index j = 0; j < place.columns; ++j)
-            finish_one(sums[i * width + place.skip + j], place.c + i * place.stride + j, j, place.epilogue);
+            finish_one(sums[i * V * L + place.skip + j], place.c + i * place.stride + j, j, place.epilogue);
+#endif
 }
 
 // R rows of V vectors of c: the whole depth runs past while they are in registers. `Packed` tells the compiler the strides.
@@ -86,7 +133,7 @@ void tile(Index depth, const T* a, Index a_row, Index a_step, const T* b, Index 
     if (place.columns < V * L) {
         T edge[R * V * L];
         each([&](int i, int v) { store<T>(edge + (i * V + v) * L, sums[i][v]); });
-        finish_edge<T>(edge, R, V * L, place);
+        finish_edge<T, V>(edge, R, place);
     } else if (!epilogue.accumulate && !epilogue.bias && epilogue.activation == Activation::none) {
         each([&](int i, int v) { store<T>(place.c + i * place.stride + v * L, sums[i][v]); });
     } else {
@@ -108,22 +155,6 @@ Tile<T> tile_for(Index rows, Index vectors, bool packed) {
     if constexpr (V > 1)
         if (vectors < V || R * V > kTileRows * kTileVectors) return tile_for<T, R, V - 1>(rows, vectors, packed);
     return packed ? tile<T, R, V, true> : tile<T, R, V, false>;
-}
-
-// The first `count` numbers of a vector, from memory that may end there; zeros or more of the same beyond them.
-template <class T>
-inline Vec<T> load_some(const T* from, Index count) {
-#if defined(__AVX512F__)
-    const auto mask = static_cast<unsigned short>((1u << count) - 1);
-    if constexpr (sizeof(T) == 4)
-        return _mm512_maskz_loadu_ps(mask, from);
-    else
-        return _mm512_maskz_loadu_pd(static_cast<unsigned char>(mask), from);
-#else
-    Vec<T> x;
-    for (int i = 0; i < kLanes<T>; ++i) x[i] = from[std::min<Index>(i, count - 1)];
-    return x;
-#endif
 }
 
 // Turns L vectors of L numbers: rows become columns. Each of log2(L) rounds interleaves the first half with the second.

@@ -12,14 +12,16 @@ namespace {
 
 constexpr int kOthers = 4;                             // lines of the large operand that are worked on together
 constexpr int kLines = kVectorBytes == 64 ? 6 : 2;     // of the small one: so that lines x others sums stay in registers
-constexpr Index kFew = 8, kLong = 64;                  // up to so many lines, from such a length on
+constexpr Index kLong = 24;                            // worth it from such a length on
+
+template <class T>
+using Integer = std::conditional_t<sizeof(T) == 4, int, long>;
 
 // Two vectors' halves, interleaved and added: the partial sums of both in one vector.
 template <class T>
 [[gnu::always_inline]] inline Vec<T> merge(Vec<T> a, Vec<T> b) {
-    using Int = std::conditional_t<sizeof(T) == 4, int, long>;
     constexpr int L = kLanes<T>;
-    Vec<Int> low, high;
+    Vec<Integer<T>> low, high;
 #pragma GCC unroll 16
     for (int i = 0; i < L; ++i) low[i] = i / 2 + i % 2 * L, high[i] = low[i] + L / 2;
     return __builtin_shuffle(a, b, low) + __builtin_shuffle(a, b, high);
@@ -28,12 +30,11 @@ template <class T>
 // Folds a vector of partial sums, its number i belonging to sum i % 4, until four numbers are left.
 template <class T, int Half>
 [[gnu::always_inline]] inline Vec<T> fold(Vec<T> x) {
-    using Int = std::conditional_t<sizeof(T) == 4, int, long>;
     constexpr int L = kLanes<T>;
     if constexpr (Half < kOthers) {
         return x;
     } else {
-        Vec<Int> turned;
+        Vec<Integer<T>> turned;
 #pragma GCC unroll 16
         for (int i = 0; i < L; ++i) turned[i] = (i + Half) % L;
         return fold<T, Half / 2>(x + __builtin_shuffle(x, turned));
@@ -61,25 +62,29 @@ void dots(Index depth, const T* line, Index apart, const T* const (&others)[kOth
     for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
         for (int j = 0; j < kOthers; ++j) partial[i][j] = Vec<T>{};
-    const auto step = [&](Index k, auto&& kept) {
+    const auto step = [&](auto&& number) __attribute__((always_inline)) {
         Vec<T> x[R];
 #pragma GCC unroll 6
-        for (int i = 0; i < R; ++i) x[i] = kept(load(line + i * apart + k));
+        for (int i = 0; i < R; ++i) x[i] = number(line + i * apart);
 #pragma GCC unroll 4
         for (int j = 0; j < kOthers; ++j) {
-            __builtin_prefetch(others[j] + k + ahead);
-            const Vec<T> y = kept(load(others[j] + k));
+            const Vec<T> y = number(others[j]);
 #pragma GCC unroll 6
             for (int i = 0; i < R; ++i) partial[i][j] += x[i] * y;
         }
     };
-    Index k = 0;
-    for (; k + L <= depth; k += L) step(k, [](Vec<T> x) { return x; });
-    if (k < depth) {  // the last full vector once more, with zeros for what has been counted (not 0 times: 0 * inf is NaN)
-        Vec<T> number;
-        for (int i = 0; i < L; ++i) number[i] = static_cast<T>(i);
-        const auto fresh = number >= broadcast(static_cast<T>(k - (depth - L)));
-        step(depth - L, [&](Vec<T> x) { return fresh ? x : Vec<T>{}; });
+    for (Index k = 0; k + L <= depth; k += L) {
+#pragma GCC unroll 4
+        for (int j = 0; j < kOthers; ++j) __builtin_prefetch(others[j] + k + ahead);
+        step([k](const T* of) { return load(of + k); });
+    }
+    if (const Index counted = L - depth % L; counted < L) {
+        // The last full vector, with zeros for what has been counted already (not 0 times it: 0 * inf is NaN).
+        Vec<Integer<T>> fresh;
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i) fresh[i] = i;
+        fresh = fresh >= static_cast<Integer<T>>(counted);
+        step([=](const T* of) { return reinterpret_cast<Vec<T>>(reinterpret_cast<Vec<Integer<T>>>(load(of + depth - L)) & fresh); });
     }
 #pragma GCC unroll 6
     for (int i = 0; i < R; ++i) add_up<T>(partial[i][0], partial[i][1], partial[i][2], partial[i][3], sums[i]);
@@ -98,8 +103,10 @@ void dots_of(Index lines, Index depth, const T* line, Index apart, const T* cons
 template <class T>
 bool multiply_lines(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) {
     const Index depth = a.columns;
-    const bool rows = b.row_stride == 1 && a.rows <= kFew, columns = a.column_stride == 1 && b.columns <= kFew;
-    if (depth < kLong || !(rows || columns)) return false;
+    // Up to 12 rows. Of columns, so many as leave a quarter of their tile's lanes idle: sums along lines cost as much.
+    const bool rows = b.row_stride == 1 && a.rows <= 12;
+    const bool columns = a.column_stride == 1 && b.columns <= 12 && 4 * b.columns <= 3 * kLanes<T> * ceil_div(b.columns, kLanes<T>);
+    if (depth < std::max<Index>(kLong, kLanes<T>) || (depth < 128 && std::min(a.rows, b.columns) > 6) || !(rows || columns)) return false;
     const bool few_rows = rows && (!columns || a.rows <= b.columns);
     Matrix<T> few = few_rows ? a : b.transposed(), many = few_rows ? b.transposed() : a;  // lines of both are rows now
     if (few.column_stride != 1) {
