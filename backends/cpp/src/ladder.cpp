@@ -207,8 +207,10 @@ py::object from_python(py::handle left, py::handle right) {
     const Array a = dense("ladder", "a", left, Type::f32, {-1, -1});
     const Array b = dense("ladder", "b", right, Type::f32, {a.shape[1], -1});
     const Array c = empty(Type::f32, {a.shape[0], b.shape[1]});
-    const Unlocked unlocked(a.size() * b.shape[1]);
-    product(a.at<float>(), b.at<float>(), c.at<float>(), a.shape[0], b.shape[1], a.shape[1]);
+    {
+        const Unlocked unlocked(a.size() * b.shape[1]);  // until the bracket: what is returned is Python's again
+        product(a.at<float>(), b.at<float>(), c.at<float>(), a.shape[0], b.shape[1], a.shape[1]);
+    }
     return c.owner;
 }
 
