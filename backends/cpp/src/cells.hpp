@@ -17,7 +17,7 @@ namespace tg {
 
 template <class T>
 struct Step {
-    Index n;
+    Index n, begin, end;                 // of all numbers, those to be worked on
     T* rows;                             // kRows * n numbers, kKept * n of which are kept for the backward pass
     const T *h_before, *c_before;        // the state before; c: the LSTM's
     T* h;                                // the state after; backward it is only read
@@ -36,10 +36,10 @@ struct RnnCell {
         T* const h = s.h;
         if (relu) {
 #pragma omp simd
-            for (Index i = 0; i < s.n; ++i) h[i] = a[i] < 0 ? T(0) : a[i];  // a NaN stays
+            for (Index i = s.begin; i < s.end; ++i) h[i] = a[i] < 0 ? T(0) : a[i];  // a NaN stays
         } else {
 #pragma omp simd
-            for (Index i = 0; i < s.n; ++i) h[i] = tanh_(a[i]);
+            for (Index i = s.begin; i < s.end; ++i) h[i] = tanh_(a[i]);
         }
     }
     template <class T>
@@ -48,10 +48,10 @@ struct RnnCell {
         T *const d = s.d, *const dh = s.dh;
         if (relu) {
 #pragma omp simd
-            for (Index i = 0; i < s.n; ++i) d[i] = h[i] <= 0 ? T(0) : dh[i], dh[i] = 0;
+            for (Index i = s.begin; i < s.end; ++i) d[i] = h[i] <= 0 ? T(0) : dh[i], dh[i] = 0;
         } else {
 #pragma omp simd
-            for (Index i = 0; i < s.n; ++i) d[i] = dh[i] * (1 - h[i] * h[i]), dh[i] = 0;
+            for (Index i = s.begin; i < s.end; ++i) d[i] = dh[i] * (1 - h[i] * h[i]), dh[i] = 0;
         }
     }
 };
@@ -67,7 +67,7 @@ struct LstmCell {
         T *const i = s.rows, *const f = i + n, *const g = f + n, *const o = g + n, *const c = o + n, *const h = s.h;
         const T* const c_before = s.c_before;
 #pragma omp simd
-        for (Index k = 0; k < n; ++k) {
+        for (Index k = s.begin; k < s.end; ++k) {
             i[k] = sigmoid_(i[k]), f[k] = sigmoid_(f[k]), g[k] = tanh_(g[k]), o[k] = sigmoid_(o[k]);
             c[k] = f[k] * c_before[k] + i[k] * g[k];
             h[k] = o[k] * tanh_(c[k]);
@@ -80,7 +80,7 @@ struct LstmCell {
         const T* const c_before = s.c_before;
         T *const d = s.d, *const dh = s.dh, *const dc = s.dc;
 #pragma omp simd
-        for (Index k = 0; k < n; ++k) {
+        for (Index k = s.begin; k < s.end; ++k) {
             const T tanh_c = tanh_(c[k]), to_c = dc[k] + dh[k] * o[k] * (1 - tanh_c * tanh_c);
             d[k] = to_c * g[k] * (i[k] * (1 - i[k]));
             d[n + k] = to_c * c_before[k] * (f[k] * (1 - f[k]));
@@ -104,7 +104,7 @@ struct GruCell {
         T *const r = s.rows, *const z = r + n, *const x = z + n, *const y = x + n, *const h = s.h;
         const T* const before = s.h_before;
 #pragma omp simd
-        for (Index k = 0; k < n; ++k) {
+        for (Index k = s.begin; k < s.end; ++k) {
             r[k] = sigmoid_(r[k]), z[k] = sigmoid_(z[k]), x[k] = tanh_(x[k] + r[k] * y[k]);
             h[k] = x[k] + z[k] * (before[k] - x[k]);
         }
@@ -115,7 +115,7 @@ struct GruCell {
         const T *const r = s.rows, *const z = r + n, *const x = z + n, *const y = x + n, *const before = s.h_before;
         T *const d = s.d, *const dh = s.dh;
 #pragma omp simd
-        for (Index k = 0; k < n; ++k) {
+        for (Index k = s.begin; k < s.end; ++k) {
             const T to_x = dh[k] * (1 - z[k]) * (1 - x[k] * x[k]);
             d[k] = to_x * y[k] * (r[k] * (1 - r[k]));
             d[n + k] = dh[k] * (before[k] - x[k]) * (z[k] * (1 - z[k]));

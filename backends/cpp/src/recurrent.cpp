@@ -33,6 +33,7 @@ namespace {
 
 template <class T>
 constexpr int kFull = 64 / static_cast<int>(sizeof(T));  // samples in a full block
+constexpr Index kFeatures = 16;    // of a step that are in hand
 constexpr Index kDepth = 128;      // steps times samples of which the weights' gradients are made at once
 constexpr Index kMostSums = 8;     // of the weights' gradients, each by the blocks of one task
 constexpr Index kSmall = 1 << 17;  // multiplications below which nobody is woken
@@ -76,21 +77,29 @@ void from_lanes(const T* lanes, Index n, Index columns, T* rows, Index row) {
     transpose(lanes, L, 1, columns, n, rows, row);
 }
 
-// out (rows, L) (+)= w (rows, depth) @ v (depth, L), where w's rows lie w_row apart. A single block has all threads to
-// itself. `spare` has room for v.
+// The right side of a product: v (depth, L) as it is, if the lanes fill vectors, else its rows, (L, depth), in `spare`.
 template <int L, class T>
-void product(const Sizes& s, const T* w, Index w_row, Index rows, Index depth, const T* v, T* spare, T* out, bool add = true) {
-    constexpr bool whole = L % kLanes<T> == 0;
-    if (!whole && L > 1) from_lanes<L>(v, L, depth, spare, depth), v = spare;
-    const auto some_rows = [&](Index i, Index end) {
-        const T* const from = w + i * w_row;
-        if constexpr (whole)
-            multiply(Product<T>{end - i, L, depth, from, w_row, 1, v, L, out + i * L, L, add});
+struct Operand {
+    static constexpr bool kWhole = L % kLanes<T> == 0;
+    const T* v;
+    Index row;
+    Operand(const T* lanes, Index depth, T* spare) : v(lanes), row(kWhole ? L : depth) {
+        if (!kWhole && L > 1) from_lanes<L>(lanes, L, depth, spare, depth), v = spare;
+    }
+    // out (rows, L) (+)= w (rows, depth) @ v from its row `first` on, where w's rows lie w_row apart.
+    void times(const T* w, Index w_row, Index rows, Index depth, T* out, bool add, Index first = 0) const {
+        if constexpr (kWhole)
+            multiply(Product<T>{rows, L, depth, w, w_row, 1, v + first * L, L, out, L, add});
         else
-            multiply_dots<L>(end - i, depth, from, w_row, v, depth, out + i * L, add);
-    };
-    if (s.blocks.size() > 1 || rows * depth < kSmall) return some_rows(0, rows);
-    parallel_ranges(rows, 64, some_rows);
+            multiply_dots<L>(rows, depth, w, w_row, v + first, row, out, add);
+    }
+};
+
+// Calls body(begin, end) for parts of [0, size). A block that is alone lets all threads share them, if they are work.
+template <class Body>
+void shared_out(const Sizes& s, Index size, Index part, Index work, const Body& body) {
+    if (s.blocks.size() == 1 && work >= kSmall) return parallel_ranges(size, kFeatures, body);
+    for (Index i = 0; i < size; i += part) body(i, i + part < size ? i + part : size);
 }
 
 // The biases as the cell's rows want them: added up, but for the GRU's last gate, whose two stand apart.
@@ -103,24 +112,32 @@ void join_biases(const Layer<T>& l, T* out) {
 }
 
 // One block of samples through the whole sequence. `kept` (T, lanes of all blocks, kKept H) is for the backward pass.
+//
+// A step goes through the features some at a time, all gates of them: from the biases through both products to the new
+// state they stay in the first-level cache.
 template <int L, class Cell, class T>
 void forward_block(const Cell& cell, const Layer<T>& l, const T* biases, const Block& block, T* out, T* kept) {
     const Index time = l.s.T, B = l.s.B, D = l.s.D, H = l.s.H, n = H * L, b0 = block.first, w = block.n;
-    const Index apart = Cell::kApart * H, together = Cell::kGates * H - apart;
     T* const x = scratch<T>(Slot::recurrent, (2 * D + 4 * H + Cell::kRows * H) * L);
-    T *h = x + D * L, *h_next = h + n, *const c0 = h_next + n, *const spare = c0 + n, *const rows_spare = spare + n + D * L;
+    T *h = x + D * L, *h_next = h + n, *const c0 = h_next + n, *const x_spare = c0 + n, *const h_spare = x_spare + D * L;
     to_lanes<L>(l.h0 + b0 * H, w, H, h);
     if (Cell::kHasC) to_lanes<L>(l.c0 + b0 * H, w, H, c0);
     const T* c = c0;
     for (Index t = 0; t < time; ++t) {
-        T* const rows = Cell::kKept ? kept + (t * l.s.lanes + block.before) * Cell::kKept * H : rows_spare;
-        for (Index j = 0; j < Cell::kRows * H; ++j)
-            for (Index i = 0; i < L; ++i) rows[j * L + i] = biases[j];
+        T* const rows = Cell::kKept ? kept + (t * l.s.lanes + block.before) * Cell::kKept * H : h_spare + n;
         to_lanes<L>(l.x + (t * B + b0) * D, w, D, x);
-        product<L>(l.s, l.w_ih, D, Cell::kGates * H, D, x, spare, rows);
-        product<L>(l.s, l.w_hh, H, together, H, h, spare, rows);
-        if (apart) product<L>(l.s, l.w_hh + together * H, H, apart, H, h, spare, rows + (together + apart) * L);
-        cell.forward(Step<T>{n, rows, h, c, h_next});
+        const Operand<L, T> from_x(x, D, x_spare), from_h(h, H, h_spare);
+        shared_out(l.s, H, kFeatures, Cell::kGates * H * (D + H), [&](Index begin, Index end) {
+            for (Index row = 0; row < Cell::kRows; ++row)
+                for (Index j = row * H + begin; j < row * H + end; ++j)
+                    for (Index i = 0; i < L; ++i) rows[j * L + i] = biases[j];
+            for (Index gate = 0; gate < Cell::kGates; ++gate) {
+                const Index j = gate * H + begin, apart = Cell::kApart && gate + 1 == Cell::kGates ? H : 0;
+                from_x.times(l.w_ih + j * D, D, end - begin, D, rows + j * L, true);
+                from_h.times(l.w_hh + j * H, H, end - begin, H, rows + (j + apart) * L, true);
+            }
+            cell.forward(Step<T>{n, begin * L, end * L, rows, h, c, h_next});
+        });
         std::swap(h, h_next);
         if (Cell::kHasC) c = rows + 4 * n;
         from_lanes<L>(h, w, H, out + (t * B + b0) * H, H);
@@ -194,13 +211,18 @@ void backward_block(const Cell& cell, const Layer<T>& l, const T* w_t, const Blo
         to_lanes<L>(rows_before, w, H, h_before);
         to_lanes<L>(g + (t * B + b0) * H, w, H, g_lanes);
         for (Index i = 0; i < n; ++i) dh[i] += g_lanes[i];
-        cell.backward(Step<T>{n, rows, h_before, c_before, h, ds, dh, dc});
-        if (t || to.h0) {
-            product<L>(l.s, w_t, all, H, together, ds, spare, dh);
-            if (apart) product<L>(l.s, w_t + together, all, H, apart, ds + (together + apart) * L, spare, dh);
-        }
+        cell.backward(Step<T>{n, 0, n, rows, h_before, c_before, h, ds, dh, dc});
+        const Operand<L, T> from_d(ds, sums.rows, spare);
+        if (t || to.h0)
+            shared_out(l.s, H, H, all * H, [&](Index begin, Index end) {
+                const T* const w_from = w_t + begin * all;
+                from_d.times(w_from, all, end - begin, together, dh + begin * L, true);
+                if (apart) from_d.times(w_from + together, all, end - begin, apart, dh + begin * L, true, together + apart);
+            });
         if (to.x) {
-            product<L>(l.s, w_t + H * all, all, D, all, ds, spare, dx, false);
+            shared_out(l.s, D, D, all * D, [&](Index begin, Index end) {
+                from_d.times(w_t + (H + begin) * all, all, end - begin, all, dx + begin * L, false);
+            });
             from_lanes<L>(dx, w, D, to.x + (t * B + b0) * D, D);
         }
         std::swap(h, h_before);
