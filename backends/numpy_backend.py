@@ -157,7 +157,8 @@ class NumpyBackend(Kernels):
     def windows(self, x: Array, size: Axes, stride: Axes, dilation: Axes) -> Array:
         spans = tuple([d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True)])
         every = np.lib.stride_tricks.sliding_window_view(x, spans, tuple(range(-len(size), 0)))
-        return every[(..., *[slice(None, None, step) for step in (*stride, *dilation)])]
+        view: Any = (..., *[slice(None, None, step) for step in (*stride, *dilation)])
+        return every[view]
 
     def fold(self, x: Array, shape: Axes, stride: Axes, dilation: Axes) -> Array:
         n = len(shape)
@@ -166,7 +167,8 @@ class NumpyBackend(Kernels):
         for at in np.ndindex(*size):  # one element of every window at a time: no two of them meet in one place
             starts = [i * d for i, d in zip(at, dilation, strict=True)]
             steps = zip(starts, counts, stride, strict=True)
-            out[(..., *[slice(start, start + (m - 1) * s + 1, s) for start, m, s in steps])] += x[(..., *at)]
+            place: Any = (..., *[slice(start, start + (m - 1) * s + 1, s) for start, m, s in steps])
+            out[place] += x[(..., *at)]
         return out
 
     def random(self, key: Array, shape: Shape, dtype: np.dtype) -> Array:

@@ -180,7 +180,7 @@ class Optimizer:
     def _update(self, params: list[Tensor], lr: Array, settings: dict[str, Any]) -> None:
         """By the backend's kernel, which takes lists (parameters, gradients, each slot of state), or one by one."""
         backend = params[0].backend
-        arrays, grads = [p.data for p in params], [p.grad.data for p in params]
+        arrays, grads = [p.data for p in params], [p.grad.data for p in params if p.grad is not None]
         slots = [[t.data for t in slot] for slot in zip(*[self.state[p].values() for p in params], strict=True)]
         kernel = getattr(backend, self.update.__name__, None)
         if kernel is not None:

@@ -38,7 +38,7 @@ def operands(shape: Shape, dtype: str = "float32", layout: str = "x @ y") -> tup
     """Random x (m, k) and y (k, n), one of them a transposed view where the layout says so."""
     m, k, n = shape
     rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((m, k), dtype), rng.standard_normal((k, n), dtype)  # type: ignore[arg-type]
+    x, y = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
     return (np.asfortranarray(x) if layout == "x.T @ y" else x), (np.asfortranarray(y) if layout == "x @ y.T" else y)
 
 
@@ -69,18 +69,15 @@ def print_table(cpp: Any, torch: Any, shapes: Sequence[Shape], dtype: str, layou
 
 def print_random(cpp: Any, torch: Any, count: int, layout: str, seconds: float) -> None:
     """Of how many random shapes we lose, by how much, and the worst of them."""
-    rows = []
-    for shape in random_shapes(count):
-        found = measure(cpp, torch, *operands(shape, layout=layout), seconds)
-        rows.append((found["numpy"] / found["ours"], found["torch"] / found["ours"], shape))
+    rows = [(shape, measure(cpp, torch, *operands(shape, layout=layout), seconds)) for shape in random_shapes(count)]
     print(f"\nfloat32, {layout}, {count} random shapes from 1 to 4096: speed / NumPy's, / torch's")
-    for i, peer in enumerate(("numpy", "torch")):
-        ratios = [row[i] for row in rows]
+    for peer in ("numpy", "torch"):
+        ratios = [found[peer] / found["ours"] for _, found in rows]
         lost, badly = (sum(r < bound for r in ratios) / count for bound in (1 / 1.05, 1 / 1.2))
-        worst = min(rows, key=lambda row: row[i])
+        worst, _ = rows[ratios.index(min(ratios))]
         print(
             f"{peer}: median {median(ratios):.2f}, lost by more than 5 % {lost:.1%}, by more than 20 % {badly:.1%}, "
-            f"least {worst[i]:.2f} at {' x '.join(map(str, worst[2]))}",
+            f"least {min(ratios):.2f} at {' x '.join(map(str, worst))}",
             flush=True,
         )
 

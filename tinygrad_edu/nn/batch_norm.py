@@ -12,6 +12,7 @@ normalised by its variance as it is, and the running variance follows the unbias
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 from tinygrad_edu import Tensor, reshape, rsqrt
@@ -91,11 +92,12 @@ def batch_norm(
             raise ValueError(f"{name}: in training more than one value a channel is needed, got shape {input.shape}")
         running = [None if t is None else t.data for t in (running_mean, running_var)]
         kernel = getattr(b, "batch_statistics", None)
-        arrays = (kernel or batch_statistics)(*([] if kernel else [b]), input.data, *running, momentum=momentum)
+        statistics: Any = kernel or partial(batch_statistics, b)
+        arrays = statistics(input.data, *running, momentum=momentum)
         mean, var = [Value.kind(array, b) for array in arrays]
-        for t in (running_mean, running_var):
-            if t is not None:
-                t.changed()
+        for buffer in (running_mean, running_var):
+            if buffer is not None:
+                buffer.changed()
     elif running_mean is None or running_var is None:
         raise ValueError(f"{name}: in evaluation running_mean and running_var are needed, got None")
     else:

@@ -120,7 +120,7 @@ def conv2d(
     """
     x = with_batch("conv2d", input, 2)
     _check_weight("conv2d", x, weight, bias, groups, False)
-    size = weight.shape[2:]
+    size = (weight.shape[2], weight.shape[3])
     steps, spread = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
     sides = conv_sides("conv2d", padding, size, steps, spread)
     counted("conv2d", x.shape, size, steps, sides, spread)
@@ -150,7 +150,7 @@ def conv1d(
     name = "conv1d"
     x = with_batch(name, input, 1)
     _check_weight(name, x, weight, bias, groups, False)
-    size = (1, *weight.shape[2:])
+    size = (1, weight.shape[2])
     steps = (1, *pair(name, "stride", _single(name, "stride", stride))[1:])
     spread = (1, *pair(name, "dilation", _single(name, "dilation", dilation))[1:])
     sides = (0, 0, *conv_sides(name, _single(name, "padding", padding), size, steps, spread)[2:])

@@ -76,7 +76,8 @@ class Recurrent(Module):
 
     def _layer(self, x: Tensor, layer: int, states: list[Tensor]) -> tuple[Tensor, list[list[Tensor]]]:
         """All directions of a layer: (T, B, D) -> (T, B, directions H), and their last states."""
-        outputs, lasts = [], []
+        outputs: list[Tensor] = []
+        lasts: list[list[Tensor]] = []
         for suffix in self._suffixes(layer):
             i, backwards = len(self._suffixes(0)) * layer + len(lasts), bool(lasts)
             first = [state[i] for state in states]

@@ -86,7 +86,7 @@ class _Forth(Convolution):
         """(N, in_channels, *spatial) -> (N, out_channels, *spatial), or without N."""
         padding = self.padding
         if self.padding_mode != "zeros":
-            x, padding = F.pad(x, self._sides(), self.padding_mode), 0
+            x, padding = F.pad(x, self._sides(), self.padding_mode), (0,) * self.dims
         function = F.conv1d if self.dims == 1 else F.conv2d
         return function(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 

@@ -33,7 +33,8 @@ def counted_windows(x: np.ndarray, size: Ints, stride: Ints, dilation: Ints) -> 
     places = list(each_window(x.shape[-n:], size, stride, dilation))
     out = np.zeros((*x.shape[:-n], *[i + 1 for i in places[-1][0]], *size), x.dtype)
     for at, inside in places:
-        out[(..., *at, *[slice(None)] * n)] = x[(..., *inside)]
+        whole: Any = (..., *at, *[slice(None)] * n)
+        out[whole] = x[(..., *inside)]
     return out
 
 
@@ -42,5 +43,6 @@ def counted_fold(x: np.ndarray, shape: Ints, stride: Ints, dilation: Ints) -> np
     n = len(shape)
     out = np.zeros((*x.shape[: -2 * n], *shape), x.dtype)
     for at, inside in each_window(shape, x.shape[-n:], stride, dilation):
-        out[(..., *inside)] += x[(..., *at, *[slice(None)] * n)]
+        whole: Any = (..., *at, *[slice(None)] * n)
+        out[(..., *inside)] += x[whole]
     return out
