@@ -236,30 +236,30 @@ void add_up(const T* sums, Index parts, Index S, Index width, Index columns, T f
     }
 }
 
-// Calls body(task) for all tasks; on this thread alone if there is little to do.
-template <class Body>
-void tasks(Index count, Index work, Body&& body) {
-    const Unlocked unlocked(work);
-    if (work >= kSmall) return parallel(count, body);
-    for (Index i = 0; i < count; ++i) body(i);
-}
-
 const char* const kName = "scaled_dot_product_attention";
 
+// The shape of `like` with other last two sizes.
+std::vector<Index> shape_as(const Array& like, Index rows, Index columns) {
+    std::vector<Index> shape(like.shape, like.shape + like.dims);
+    shape[shape.size() - 2] = rows, shape[shape.size() - 1] = columns;
+    return shape;
+}
+
+// An argument with the query's dtype and leading dimensions, and these last two (columns < 0: any number).
 Array checked(const char* argument, py::handle object, const Array& q, Index rows, Index columns, bool or_bool = false) {
     Array x = view(kName, argument, object);
     if (x.type != q.type && !(or_bool && x.type == Type::boolean)) bad_type(kName, argument, name(q.type), x);
-    bool fits = x.dims == q.dims && x.dims >= 2 && x.shape[x.dims - 2] == rows && (columns < 0 || x.columns() == columns);
-    for (int d = 0; fits && d + 2 < x.dims; ++d) fits = x.shape[d] == q.shape[d];
-    if (!fits) bad_shape(kName, argument, "(..., " + std::to_string(rows) + ", …) with the query's leading dimensions", x);
+    const std::vector<Index> shape = shape_as(q, rows, columns);
+    bool fits = x.dims == q.dims;
+    for (int d = 0; fits && d < x.dims; ++d) fits = x.shape[d] == shape[d] || shape[d] < 0;
+    if (!fits) bad_shape(kName, argument, shape_text(q.dims, shape.data()), x);
     return x;
 }
 
 // A new array (..., rows, columns) with the leading dimensions of `like`, and its heads within or beside its rows in
 // memory as they lie there: so a model that makes heads of one product's columns gets columns back, without a copy.
 Array laid_out_as(const Array& like, Index rows, Index columns) {
-    std::vector<Index> shape(like.shape, like.shape + like.dims);
-    shape[like.dims - 2] = rows, shape[like.dims - 1] = columns;
+    const std::vector<Index> shape = shape_as(like, rows, columns);
     if (like.dims != 4 || like.strides[1] >= like.strides[2]) return empty(like.type, like.dims, shape.data());
     const Array apart = empty(like.type, {shape[0], rows, shape[1], columns});
     return view(kName, "out", apart.owner.attr("transpose")(0, 2, 1, 3));
@@ -295,7 +295,8 @@ py::tuple attention(py::handle query, py::handle key, py::handle value, const py
     const Array out = laid_out_as(a.q, s.L, s.V), lse = empty(a.q.type, {s.heads, s.L});
     by_float(kName, "query", a.q, [&](auto zero) {
         using T = decltype(zero);
-        tasks(s.heads * s.blocks(), s.work(), [&](Index task) {
+        const Unlocked unlocked(s.work());
+        parallel_if(s.work() >= kSmall, s.heads * s.blocks(), [&](Index task) {
             const Index head = task / s.blocks(), q0 = task % s.blocks() * kQueries;
             forward_block<T>(s, head_of<T>(a.q, head), head_of<T>(a.k, head), head_of<T>(a.v, head),
                              mask_of<T>(a.mask, head), q0, s.L - q0 < kQueries ? s.L - q0 : kQueries,
@@ -318,7 +319,8 @@ void backward(const Arguments& a, const Array& out, const Array& g, const T* lse
         if (gk.dims) add_up(sums, parts, s.S, E, s.E, T(s.scale), head_of<T>(gk, head));
         if (gv.dims) add_up(sums + parts * s.S * E, parts, s.S, V, s.V, T(1), head_of<T>(gv, head));
     };
-    tasks(s.heads * parts, 3 * s.work(), [&](Index task) {
+    const Unlocked unlocked(s.work());
+    parallel_if(s.work() >= kSmall, s.heads * parts, [&](Index task) {
         const Index head = task / parts, part = task % parts;
         T* const sums = parts > 1 ? shared + head * parts * size : scratch<T>(Slot::other, size);
         T *const for_k = sums + part * s.S * E, *const for_v = sums + parts * s.S * E + part * s.S * V;
@@ -333,7 +335,7 @@ void backward(const Arguments& a, const Array& out, const Array& g, const T* lse
             backward_block(s, b, q0, s.L - q0 < kQueries ? s.L - q0 : kQueries);
         if (parts == 1) finish(head, sums);
     });
-    if (parts > 1) tasks(s.heads, s.heads * parts * size, [&](Index head) { finish(head, shared + head * parts * size); });
+    if (parts > 1) parallel(s.heads, [&](Index head) { finish(head, shared + head * parts * size); });
 }
 
 py::list attention_vjp(const py::tuple& saved, py::handle cotangent, const py::tuple& needs) {

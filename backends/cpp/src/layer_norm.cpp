@@ -154,32 +154,27 @@ py::list backward(const char* function, const py::tuple& saved, py::handle cotan
     return gradients;
 }
 
-}  // namespace
-
-void bind_layer_norm(py::module_& module) {
+template <bool Centred>
+void bind(py::module_& module, const char* function) {
     using py::arg;
-    module.def("layer_norm",
-               [](py::handle x, const py::object& w, const py::object& b, int dims, double eps) {
-                   return forward<true>("layer_norm", x, w, b, dims, eps);
+    module.def(function,
+               [function](py::handle x, const py::object& w, const py::object& b, int dims, double eps) {
+                   return forward<Centred>(function, x, w, b, dims, eps);
                },
                arg("input"), arg("weight") = py::none(), arg("bias") = py::none(), py::kw_only(), arg("dims"), arg("eps"),
                "See tinygrad_edu.nn.normalization.");
-    module.def("layer_norm_vjp",
-               [](const py::tuple& saved, py::handle g, const py::tuple& needs) {
-                   return backward<true>("layer_norm_vjp", saved, g, needs);
+    module.def((std::string(function) + "_vjp").c_str(),
+               [function](const py::tuple& saved, py::handle g, const py::tuple& needs) {
+                   return backward<Centred>(function, saved, g, needs);
                },
-               arg("saved"), arg("g"), arg("needs"), "The gradients of layer_norm.");
-    module.def("rms_norm",
-               [](py::handle x, const py::object& w, int dims, double eps) {
-                   return forward<false>("rms_norm", x, w, py::none(), dims, eps);
-               },
-               arg("input"), arg("weight") = py::none(), py::kw_only(), arg("dims"), arg("eps"),
-               "See tinygrad_edu.nn.normalization.");
-    module.def("rms_norm_vjp",
-               [](const py::tuple& saved, py::handle g, const py::tuple& needs) {
-                   return backward<false>("rms_norm_vjp", saved, g, needs);
-               },
-               arg("saved"), arg("g"), arg("needs"), "The gradients of rms_norm.");
+               arg("saved"), arg("g"), arg("needs"), "The gradients of the norm.");
+}
+
+}  // namespace
+
+void bind_layer_norm(py::module_& module) {
+    bind<true>(module, "layer_norm");
+    bind<false>(module, "rms_norm");
 }
 
 }  // namespace tg

@@ -32,6 +32,13 @@ void parallel(Index blocks, const Body& body) {
     detail::run(blocks, [](const void* b, Index i) { (*static_cast<const Body*>(b))(i); }, &body);
 }
 
+// The same, and on this thread alone if it is not `worth` waking another.
+template <class Body>
+void parallel_if(bool worth, Index blocks, const Body& body) {
+    if (worth) return parallel(blocks, body);
+    for (Index i = 0; i < blocks; ++i) body(i);
+}
+
 // Calls body(begin, end) on ranges of at most `grain` that together cover [0, size).
 template <class Body>
 void parallel_ranges(Index size, Index grain, const Body& body) {

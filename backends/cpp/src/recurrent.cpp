@@ -247,18 +247,11 @@ void by_lanes(const Block& block, F&& f) {
     f(std::integral_constant<int, 1>());
 }
 
-// Calls body(i) for all i, on this thread alone if there is little to do.
-template <class Body>
-void each(Index count, Index work, Body&& body) {
-    if (work >= kSmall) return parallel(count, body);
-    for (Index i = 0; i < count; ++i) body(i);
-}
-
 // The tasks' sums, `parts` of them, added up into the gradients of weights and biases.
 template <class Cell, class T>
 void add_up(const Sums<Cell, T>& shape, const T* sums, Index parts, const Gradients<T>& to) {
     const Index H = shape.H, D = shape.D, apart = Cell::kApart * H, together = shape.gates - apart;
-    each(shape.gates, parts * shape.size(), [&](Index j) {
+    parallel_if(parts * shape.size() >= kSmall, shape.gates, [&](Index j) {
         const auto total = [&](Index at) {
             T sum = sums[at];
             for (Index k = 1; k < parts; ++k) sum += sums[k * shape.size() + at];
@@ -316,7 +309,7 @@ py::tuple forward(const char* f, const Cell& cell, const py::tuple& arguments) {
         T* const biases = scratch<T>(Slot::other, Cell::kRows * s.H);
         const Layer<T> layer = a.layer<T>();
         join_biases<Cell>(layer, biases);
-        each(static_cast<Index>(s.blocks.size()), a.work(Cell::kGates), [&](Index i) {
+        parallel_if(a.work(Cell::kGates) >= kSmall, static_cast<Index>(s.blocks.size()), [&](Index i) {
             by_lanes<T>(s.blocks[i], [&](auto lanes) {
                 forward_block<lanes()>(cell, layer, biases, s.blocks[i], out.at<T>(), kept.at<T>());
             });
@@ -336,7 +329,7 @@ void backward(const Cell& cell, const Arguments& a, const Array& out, const Arra
     T* const sums = w_t + (s.H + s.D) * all;
     transpose(l.w_hh, s.H, 1, all, s.H, w_t, all);
     transpose(l.w_ih, s.D, 1, all, s.D, w_t + s.H * all, all);
-    each(parts, 3 * a.work(Cell::kGates), [&](Index part) {
+    parallel_if(a.work(Cell::kGates) >= kSmall, parts, [&](Index part) {
         Sums<Cell, T> mine = shape;
         mine.use(sums + part * shape.size());
         for (Index i = part; i < blocks; i += parts)
