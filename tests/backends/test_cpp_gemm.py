@@ -216,8 +216,8 @@ def test_the_machines_limits_are_measured() -> None:
         cpp.kernels.peak("int64")
 
 
-def test_the_benchmark_tells_a_speed_a_share_and_two_ratios(capsys: pytest.CaptureFixture[str]) -> None:
-    torch = pytest.importorskip("torch")
+def test_the_benchmark_tells_a_speed_a_share_and_two_ratios(capsys: pytest.CaptureFixture[str], needs: Any) -> None:
+    torch = needs("torch")
     for layout in products.LAYOUTS:
         x, y = products.operands((3, 4, 5), layout=layout)
         assert (x.shape, y.shape) == ((3, 4), (4, 5))

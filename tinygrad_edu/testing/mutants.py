@@ -258,7 +258,10 @@ def _body(op: Fused, call: Callable[..., Any], cut: int | None = None) -> Callab
                 return body(*args, **settings)
 
             out = call(right, args)
-            now = differ(out, right(*args)) if cut is None else cut < len(args) and is_float(args[cut])
+            if cut is None:
+                now = differ(out, right(*args))
+            else:  # no mistake where nobody wants that gradient, as that of a mask
+                now = cut < len(args) and is_float(args[cut]) and args[cut].requires_grad
             seen.difference = seen.difference or now
             return out
 
