@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 
+import tinygrad_edu as tg
 from tinygrad_edu.backend import get_backend, set_backend
 
 REQUIRED = ("torch", "sklearn", "gymnasium", "tinygrad_edu.backends.cpp._cpu")
@@ -35,6 +36,15 @@ def _same_default_backend() -> Iterator[None]:
     before = get_backend()
     yield
     set_backend(before.name)
+
+
+@pytest.fixture
+def seeded() -> Iterator[None]:
+    """Seed 0 before, and the default stream as it was afterwards."""
+    before = tg.random.get_state()
+    tg.manual_seed(0)
+    yield
+    tg.random.set_state(before)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -14,15 +14,7 @@ from tinygrad_edu import nn, registry
 from tinygrad_edu.backends.numpy_backend import NumpyBackend
 
 Needs = Callable[[str], ModuleType]
-
-
-@pytest.fixture(autouse=True)
-def seeded() -> Iterator[None]:
-    """Seed 0 before, and the default stream as it was afterwards."""
-    before = tg.random.get_state()
-    tg.manual_seed(0)
-    yield
-    tg.random.set_state(before)
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 class Block(nn.Module):

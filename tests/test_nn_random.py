@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -14,15 +14,7 @@ import tinygrad_edu as tg
 from tinygrad_edu import Tensor, nn
 
 Needs = Callable[[str], ModuleType]
-
-
-@pytest.fixture(autouse=True)
-def seeded() -> Iterator[None]:
-    """Seed 0 before, and the default stream as it was afterwards."""
-    before = tg.random.get_state()
-    tg.manual_seed(0)
-    yield
-    tg.random.set_state(before)
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 # --- initialisation --------------------------------------------------------------------------------------------------

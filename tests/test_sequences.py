@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -15,17 +15,9 @@ from tinygrad_edu import nn
 from tinygrad_edu.testing import compare_with_torch
 
 Needs = Callable[[str], ModuleType]
+pytestmark = pytest.mark.usefixtures("seeded")
 RTOL = 1e-12  # float64: sums of at most some tens of products, each library in its own order
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def seeded() -> Iterator[None]:
-    """Seed 0 before, and the default stream as it was afterwards."""
-    before = tg.random.get_state()
-    tg.manual_seed(0)
-    yield
-    tg.random.set_state(before)
 
 
 def same_state(torch: Any, ours: Any, theirs: Any) -> None:
