@@ -1,5 +1,7 @@
 // Views of NumPy arrays, and new ones: see array.hpp.
 
+#include <algorithm>
+
 #include "memory.hpp"
 #include "subjects.hpp"
 
@@ -102,6 +104,27 @@ Array dense(const char* function, const char* argument, py::handle object, Type 
     for (int i = 0; fits && i < x.dims; ++i) fits = shape.begin()[i] < 0 || shape.begin()[i] == x.shape[i];
     if (!fits) bad_shape(function, argument, shape_text(static_cast<int>(shape.size()), shape.begin()), x);
     return x;
+}
+
+Array optional(const char* function, const char* argument, py::handle object, Type type, std::initializer_list<Index> shape) {
+    return object.is_none() ? Array() : dense(function, argument, object, type, shape);
+}
+
+Array like(const char* function, const char* argument, py::handle object, const Array& x) {
+    Array y = dense(function, argument, object);
+    if (y.type != x.type) bad_type(function, argument, name(x.type), y);
+    if (y.dims != x.dims || !std::equal(x.shape, x.shape + x.dims, y.shape))
+        bad_shape(function, argument, shape_text(x.dims, x.shape), y);
+    return y;
+}
+
+py::list gradients(const py::tuple& needs, std::initializer_list<Array> made) {
+    py::list all;
+    for (std::size_t i = 0; i < needs.size(); ++i) {
+        const bool found = i < made.size() && made.begin()[i].owner;
+        all.append(found ? made.begin()[i].owner : py::none());
+    }
+    return all;
 }
 
 Target target(const char* function, const char* argument, py::handle object, Type type, Index size) {

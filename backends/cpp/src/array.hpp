@@ -55,6 +55,10 @@ Array view(const char* function, const char* argument, py::handle object);
 Array dense(const char* function, const char* argument, py::handle object);
 // The same, and TypeError unless it is of that dtype, ValueError unless it has that shape (-1: any size).
 Array dense(const char* function, const char* argument, py::handle object, Type type, std::initializer_list<Index> shape);
+// The same for an argument that may be None, which gives an empty Array.
+Array optional(const char* function, const char* argument, py::handle object, Type type, std::initializer_list<Index> shape);
+// The same for an array that must be like x, of its dtype and shape: a cotangent like its result.
+Array like(const char* function, const char* argument, py::handle object, const Array& x);
 // An array that a kernel writes into. Where its memory is not aligned or not in C order, `array` is a copy of it, which
 // `finish` writes back. TypeError, ValueError unless it is of that dtype and size, and writable.
 struct Target {
@@ -84,6 +88,11 @@ auto by_float(const char* function, const char* argument, const Array& x, F&& f)
     bad_type(function, argument, "float32 or float64", x);
 }
 
+// A gradient's function NAME_vjp(saved, g, needs): does argument i want one; and the list that it gives, of what was made,
+// None where nothing was.
+inline bool wanted(const py::tuple& needs, std::size_t i) { return i < needs.size() && PyObject_IsTrue(needs[i].ptr()); }
+py::list gradients(const py::tuple& needs, std::initializer_list<Array> made);
+
 // The GIL, released as long as this lives, where the work is worth it: other Python threads may run then.
 class Unlocked {
 public:
@@ -94,6 +103,16 @@ public:
 private:
     std::optional<py::gil_scoped_release> release_;
 };
+
+// Calls body(begin, end) on ranges of `grain` that together cover [0, size), without the GIL, the threads sharing them;
+// less than two ranges of elements are one, on this thread. `each` counts the elements that a step of [0, size) stands for.
+template <class Body>
+void share(Index size, Index grain, const Body& body, Index each = 1) {
+    const Unlocked unlocked(size * each);
+    const Index steps = grain / each + 1;
+    if (size <= 2 * steps) return body(Index(0), size);
+    parallel_ranges(size, steps, body);
+}
 
 // What NumPy does in place of a kernel of this name: for dtypes that no kernel is written for. The NumPy backend is
 // given by backends/cpp/__init__.py; `tinygrad-edu backends` tells which primitives take this way, and when.
