@@ -272,8 +272,8 @@ def walk(
                 before = arrived.get(parent)
                 if before is not None:
                     gx = before + gx
-                elif (gx is g or gx.version is not None) and isinstance(parent, Value):
-                    gx = gx.clone()  # neither g itself nor a view: a leaf's gradient may be changed in place
+                elif inputs is None and (gx is g or gx.version is not None) and isinstance(parent, Value):
+                    gx = gx.clone()  # neither g itself nor a view: what is in .grad may be changed in place
                 arrived[parent] = gx
             if not retain_graph:
                 node.saved = node.extra = None  # not the parents: a second walk must find out where it comes through

@@ -19,30 +19,23 @@ using py::detail::npy_api;
 constexpr Index kStored = 1 << 14;  // bytes from which an array's memory comes from our store: NumPy keeps small ones itself
 constexpr unsigned kNumpyDomain = 389047;  // where tracemalloc counts NumPy's memory: np.lib.tracemalloc_domain
 
+struct Kind {
+    int number;  // NumPy's
+    const char* name;
+    int size;    // bytes of an element
+};
+constexpr Kind kKinds[] = {{npy_api::NPY_FLOAT_, "float32", 4}, {npy_api::NPY_DOUBLE_, "float64", 8},
+                           {npy_api::NPY_LONG_, "int64", 8},    {npy_api::NPY_INT_, "int32", 4},
+                           {npy_api::NPY_UBYTE_, "uint8", 1},   {npy_api::NPY_BOOL_, "bool", 1},
+                           {-1, "another dtype", 1}};  // in the order of Type
+const Kind& kind(Type type) { return kKinds[static_cast<int>(type)]; }
+
 Type type_of(const PyObject* dtype) {
     const auto* descr = reinterpret_cast<const py::detail::PyArrayDescr_Proxy*>(dtype);
-    if (descr->byteorder == '>') return Type::other;
-    switch (descr->type_num) {
-        case npy_api::NPY_FLOAT_: return Type::f32;
-        case npy_api::NPY_DOUBLE_: return Type::f64;
-        case npy_api::NPY_LONG_:
-        case npy_api::NPY_LONGLONG_: return Type::i64;
-        case npy_api::NPY_INT_: return Type::i32;
-        case npy_api::NPY_UBYTE_: return Type::u8;
-        case npy_api::NPY_BOOL_: return Type::boolean;
-        default: return Type::other;
-    }
-}
-
-int number_of(Type type) {
-    switch (type) {
-        case Type::f32: return npy_api::NPY_FLOAT_;
-        case Type::f64: return npy_api::NPY_DOUBLE_;
-        case Type::i64: return npy_api::NPY_LONG_;
-        case Type::i32: return npy_api::NPY_INT_;
-        case Type::u8: return npy_api::NPY_UBYTE_;
-        default: return npy_api::NPY_BOOL_;
-    }
+    const int number = descr->type_num == npy_api::NPY_LONGLONG_ ? int(npy_api::NPY_LONG_) : descr->type_num;
+    int i = 0;
+    while (i < static_cast<int>(Type::other) && kKinds[i].number != number) ++i;
+    return descr->byteorder == '>' ? Type::other : static_cast<Type>(i);
 }
 
 Array of(py::object owner) {
@@ -155,7 +148,7 @@ Array empty(Type type, int dims, const Index* shape) {
     }
     const int flags = block ? npy_api::NPY_ARRAY_C_CONTIGUOUS_ | npy_api::NPY_ARRAY_WRITEABLE_ | npy_api::NPY_ARRAY_ALIGNED_ : 0;
     py::object made = py::reinterpret_steal<py::object>(
-        api.PyArray_NewFromDescr_(api.PyArray_Type_, api.PyArray_DescrFromType_(number_of(type)), dims, shape, nullptr,
+        api.PyArray_NewFromDescr_(api.PyArray_Type_, api.PyArray_DescrFromType_(kind(type).number), dims, shape, nullptr,
                                   block, flags, nullptr));
     if (!made) throw py::error_already_set();
     if (block) api.PyArray_SetBaseObject_(made.ptr(), base.release().ptr());
@@ -166,23 +159,11 @@ Array empty(Type type, std::initializer_list<Index> shape) {
     return empty(type, static_cast<int>(shape.size()), shape.begin());
 }
 
-int item_size(Type type) {
-    switch (type) {
-        case Type::f32:
-        case Type::i32: return 4;
-        case Type::f64:
-        case Type::i64: return 8;
-        default: return 1;
-    }
-}
+int item_size(Type type) { return kind(type).size; }
+const char* name(Type type) { return kind(type).name; }
 
 Type type_from(py::handle dtype) {
     return py::isinstance<py::dtype>(dtype) ? type_of(dtype.ptr()) : Type::other;
-}
-
-const char* name(Type type) {
-    constexpr const char* names[] = {"float32", "float64", "int64", "int32", "uint8", "bool", "another dtype"};
-    return names[static_cast<int>(type)];
 }
 
 std::string shape_text(int dims, const Index* shape) {

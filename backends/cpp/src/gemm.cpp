@@ -5,205 +5,133 @@
 //
 // * registers: a *tile* of c, 14 rows of 2 vectors, stays in registers while for each k one column of a's panel (14
 //   numbers) meets one row of b's panel (2 vectors): 28 multiply-adds for 16 loads;
-// * first and second cache: the inner dimension is cut into blocks of 384, so that a's and b's *panels*, 14 rows and 32
+// * first and second cache: the inner dimension is cut into blocks of 512, so that a's and b's *panels*, 14 rows and 32
 //   columns of a block, are still there when the next tile wants them;
 // * second cache: some hundred rows of a at a time go past all of b's panels;
 // * order: panels are *packed*, copied so that the innermost loop reads them one element after the other. It is then that
-//   a transposed operand is turned, sixteen rows at once in registers, and edges are filled up with zeros.
+//   a transposed operand is turned, sixteen rows at once in registers.
 //
 // Where an operand is used only a few times, packing costs more than it brings: then tiles read it in place.
 // Threads share the tiles of c; each element's sum is taken in the same order whoever does it: same bits always.
 
-#include "gemm_core.hpp"
+#include "gemm.hpp"
 
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#endif
+#include <algorithm>
+
+#include "vec.hpp"
 
 namespace tg {
 namespace {
 
-#if defined(__AVX512F__)
-using Mask = unsigned short;  // one bit a lane
+// AVX-512 has 32 registers: 14 rows of 2 vectors are 28 sums, which leaves room for two vectors of b and an element of a.
+// Elsewhere there are 16. At most half as many rows may be twice as wide.
+constexpr int kRows = kVectorBytes == 64 ? 14 : 6;
+constexpr int kVectors = 2;
+template <class T>
+constexpr int kColumns = kVectors * kLanes<T>;
 
+// How many steps of the inner dimension make a block: so deep that reading and writing c between blocks costs little, so
+// shallow that a panel of a (14 × 512 floats: 28 KB) stays in the first cache and a block of a in the second.
 template <class T>
-inline Vec<T> load_masked(const T* from, Mask mask) {
-    if constexpr (sizeof(T) == 4)
-        return _mm512_maskz_loadu_ps(mask, from);
-    else
-        return _mm512_maskz_loadu_pd(static_cast<unsigned char>(mask), from);
-}
-template <class T>
-inline void store_masked(T* to, Vec<T> x, Mask mask) {
-    if constexpr (sizeof(T) == 4)
-        _mm512_mask_storeu_ps(to, mask, x);
-    else
-        _mm512_mask_storeu_pd(to, static_cast<unsigned char>(mask), x);
-}
-#endif
+constexpr Index kDepth = 2048 / static_cast<Index>(sizeof(T));
 
-// The first `count` numbers of a vector, from memory that may end there; what comes after them does not matter.
+// Where a tile goes. Of its last vector only lanes `low` to `high` are written: the others are another tile's, or nobody's.
 template <class T>
-inline Vec<T> load_some(const T* from, Index count) {
-#if defined(__AVX512F__)
-    return load_masked(from, static_cast<Mask>((1u << count) - 1));
-#else
-    Vec<T> x;
-    for (int i = 0; i < kLanes<T>; ++i) x[i] = from[std::min<Index>(i, count - 1)];
-    return x;
-#endif
-}
-
-template <class T>
-struct Place {  // where a tile goes
+struct Place {
     T* c;
-    Index stride, columns, skip;  // how many columns are written, after how many that are not
-    Epilogue<T> epilogue;         // its bias begins at the first of them
+    Index stride, low, high;
+    Epilogue<T> epilogue;  // its bias begins with the tile
 };
 
-// Writes a vector of a tile's row.
-template <class T>
-inline void finish(Vec<T> x, T* c, const T* bias, const Epilogue<T>& epilogue) {
-    if (epilogue.accumulate) x += load(c);
-    if (bias) x += load(bias);
-    if (epilogue.activation == Activation::relu) x = x < Vec<T>{} ? Vec<T>{} : x;  // a NaN stays one
-    store<T>(c, x);
-}
-
-// Writes a tile that is narrower than its vectors; `sums` are its rows, of V vectors each.
+// Writes a tile of V vectors a row from `sums`, where it is not just stored.
 template <class T, int V>
-[[gnu::noinline]] void finish_edge(const T* sums, Index rows, const Place<T>& place) {
+[[gnu::noinline]] void finish(const T* sums, Index rows, const Place<T>& place) {
     constexpr int L = kLanes<T>;
-#if defined(__AVX512F__)  // lanes that are masked out are neither read nor written, wherever they would be
     const Epilogue<T>& epilogue = place.epilogue;
-    const T* const bias = epilogue.bias ? epilogue.bias - place.skip : nullptr;
     for (Index i = 0; i < rows; ++i)
         for (int v = 0; v < V; ++v) {
-            const auto mask = static_cast<Mask>(((1ul << place.columns) - 1) << place.skip >> v * L);
-            T* const c = place.c + i * place.stride + v * L - place.skip;
+            const bool last = v == V - 1;
+            const Index low = last ? place.low : 0, high = last ? place.high : L, column = v * L - (last ? place.low : 0);
+            T* const c = place.c + i * place.stride + column;
             Vec<T> x = load(sums + (i * V + v) * L);
-            if (epilogue.accumulate) x += load_masked(c, mask);
-            if (bias) x += load_masked(bias + v * L, mask);
-            if (epilogue.activation == Activation::relu) x = x < Vec<T>{} ? Vec<T>{} : x;
-            store_masked<T>(c, x, mask);
+            if (epilogue.accumulate) x += load_lanes(c, low, high);
+            if (epilogue.bias) x += load_lanes(epilogue.bias + column, low, high);
+            if (epilogue.activation == Activation::relu) x = x < Vec<T>{} ? Vec<T>{} : x;  // a NaN stays one
+            store_lanes<T>(c, x, low, high);
         }
-#else
-    for (Index i = 0; i < rows; ++i)
-        for (Index j = 0; j < place.columns; ++j)
-            finish_one(sums[i * V * L + place.skip + j], place.c + i * place.stride + j, j, place.epilogue);
-#endif
 }
 
 // R rows of V vectors of c: the whole depth runs past while they are in registers. `Packed` tells the compiler the strides.
 template <class T, int R, int V, bool Packed>
 void tile(Index depth, const T* a, Index a_row, Index a_step, const T* b, Index b_step, const Place<T>& place) {
     constexpr int L = kLanes<T>;
-    if constexpr (Packed) a_row = 1, a_step = kTileRows;
+    if constexpr (Packed) a_row = 1, a_step = kRows;
     Vec<T> sums[R][V];
 #pragma GCC unroll 14
     for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) sums[i][v] = Vec<T>{};
-    if (depth >= 32)
-#pragma GCC unroll 14
-        for (int i = 0; i < R; ++i)  // c will be wanted at the end: it may come from far away meanwhile
-            for (int v = 0; v < V; ++v) __builtin_prefetch(place.c + i * place.stride + v * L, 1);
-    for (Index k = 0; k < depth; ++k) {
+        for (int v = 0; v < V; ++v) {
+            sums[i][v] = Vec<T>{};
+            if (depth >= 32) __builtin_prefetch(place.c + i * place.stride + v * L, 1);  // it may come from far meanwhile
+        }
+    for (Index k = 0; k < depth; ++k, a += a_step, b += b_step) {
         Vec<T> row[V];
 #pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) __builtin_prefetch(b + 8 * b_step + v * L);  // b in place: each row a jump
-#pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) row[v] = load(b + v * L);
+        for (int v = 0; v < V; ++v) {
+            __builtin_prefetch(b + 8 * b_step + v * L);  // b in place: each row a jump
+            row[v] = load(b + v * L - (v == V - 1 ? place.low : 0));
+        }
 #pragma GCC unroll 14
         for (int i = 0; i < R; ++i) {
             const Vec<T> x = broadcast(a[i * a_row]);
 #pragma GCC unroll 4
             for (int v = 0; v < V; ++v) sums[i][v] += x * row[v];
         }
-        a += a_step;
-        b += b_step;
     }
-    const auto each = [&](auto&& write) {
+    const bool direct = place.high - place.low == L && place.epilogue.plain();
+    T aside[R * V * L];
+    T* const to = direct ? place.c : aside;
+    const Index stride = direct ? place.stride : V * L;
 #pragma GCC unroll 14
-        for (int i = 0; i < R; ++i)
+    for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
-            for (int v = 0; v < V; ++v) write(i, v);
-    };
-    const Epilogue<T>& epilogue = place.epilogue;
-    if (place.columns < V * L) {
-        T edge[R * V * L];
-        each([&](int i, int v) { store<T>(edge + (i * V + v) * L, sums[i][v]); });
-        finish_edge<T, V>(edge, R, place);
-    } else if (!epilogue.accumulate && !epilogue.bias && epilogue.activation == Activation::none) {
-        each([&](int i, int v) { store<T>(place.c + i * place.stride + v * L, sums[i][v]); });
-    } else {
-        each([&](int i, int v) {
-            const T* const bias = epilogue.bias ? epilogue.bias + v * L : nullptr;
-            finish<T>(sums[i][v], place.c + i * place.stride + v * L, bias, epilogue);
-        });
-    }
+        for (int v = 0; v < V; ++v) store<T>(to + i * stride + v * L, sums[i][v]);
+    if (!direct) finish<T, V>(aside, R, place);
 }
 
 template <class T>
 using Tile = void (*)(Index, const T*, Index, Index, const T*, Index, const Place<T>&);
 
-// The tile of that many rows and vectors: half as many rows may be twice as wide.
-template <class T, int R = kTileRows, int V = 2 * kTileVectors>
+// The tile of that many rows and vectors.
+template <class T, int R = kRows, int V = 2 * kVectors>
 Tile<T> tile_for(Index rows, Index vectors, bool packed) {
     if constexpr (R > 1)
         if (rows < R) return tile_for<T, R - 1, V>(rows, vectors, packed);
     if constexpr (V > 1)
-        if (vectors < V || R * V > kTileRows * kTileVectors) return tile_for<T, R, V - 1>(rows, vectors, packed);
+        if (vectors < V || R * V > kRows * kVectors) return tile_for<T, R, V - 1>(rows, vectors, packed);
     return packed ? tile<T, R, V, true> : tile<T, R, V, false>;
 }
 
-// Turns L vectors of L numbers: rows become columns. Each of log2(L) rounds interleaves the first half with the second.
-template <class T, int Round = 1>
-inline void transpose(Vec<T> (&x)[kLanes<T>]) {
-    constexpr int L = kLanes<T>;
-    if constexpr (Round < L) {
-        using Int = std::conditional_t<sizeof(T) == 4, int, long>;
-        Vec<Int> low, high;
-#pragma GCC unroll 16
-        for (int i = 0; i < L; ++i) low[i] = i / 2 + i % 2 * L, high[i] = low[i] + L / 2;
-        Vec<T> y[L];
-#pragma GCC unroll 16
-        for (int i = 0; i < L / 2; ++i) {
-            y[2 * i] = __builtin_shuffle(x[i], x[i + L / 2], low);
-            y[2 * i + 1] = __builtin_shuffle(x[i], x[i + L / 2], high);
-        }
-        transpose<T, Round * 2>(y);
-#pragma GCC unroll 16
-        for (int i = 0; i < L; ++i) x[i] = y[i];
-    }
-}
-
-}  // namespace
-
+// Writes up to `width` lines of `depth` elements, element (i, k) at from[i * line_stride + k * step], as a panel: element
+// (i, k) at panel[k * width + i]. Lines are rows of a or columns of b; what stands in the panel for lines <= i < width does
+// not matter. Up to a vector's length beyond the panel's end may be written to.
 template <class T>
 void pack_panel(const T* from, Index line_stride, Index step, Index lines, Index depth, Index width, T* panel) {
     constexpr int L = kLanes<T>;
-    for (Index i0 = (width - 1) / L * L; i0 >= 0; i0 -= L) {  // the last ones first, for what they write beyond the width
+    for (Index i0 = (lines - 1) / L * L; i0 >= 0; i0 -= L) {  // the last ones first, for what they write beyond the width
         const Index count = std::min<Index>(L, lines - i0);
-        if (count <= 0) continue;
         const T* const source = from + i0 * line_stride;
         T* const out = panel + i0;
         Index k = 0;
-        if (step == 1 && depth > 1 && count > 1) {
+        if (step == 1 && depth >= L && count > 1) {
             for (; k < depth; k += L) {
+                k = std::min(k, depth - L);  // the last ones may be done twice
                 Vec<T> x[L];
-                if (depth >= L) {
-                    k = std::min(k, depth - L);  // the last ones may be done twice
 #pragma GCC unroll 16
-                    for (int i = 0; i < L; ++i) x[i] = load(source + std::min<Index>(i, count - 1) * line_stride + k);
-                } else {
-                    for (int i = 0; i < L; ++i) x[i] = load_some(source + std::min<Index>(i, count - 1) * line_stride, depth);
-                }
+                for (int i = 0; i < L; ++i) x[i] = load(source + std::min<Index>(i, count - 1) * line_stride + k);
                 transpose<T>(x);
-                const int used = static_cast<int>(std::min<Index>(L, depth));
 #pragma GCC unroll 16
-                for (int i = 0; i < L; ++i)
-                    if (i < used) store<T>(out + (k + i) * width, x[i]);
+                for (int i = 0; i < L; ++i) store<T>(out + (k + i) * width, x[i]);
             }
         } else if (line_stride == 1 && step >= 0) {  // whole vectors, as long as they end within the matrix
             const Index beyond = count == L ? 0 : step >= L ? 1 : depth;
@@ -214,61 +142,59 @@ void pack_panel(const T* from, Index line_stride, Index step, Index lines, Index
     }
 }
 
+// The same for all rows of a matrix, or all columns of one that is handed over transposed: panel after panel of `width`.
 template <class T>
-void pack_panels(const T* from, Index line_stride, Index step, Index lines, Index depth, Index width, T* panels) {
-    // Lines that lie side by side are read across all panels, some rows at a time: a row's cache lines are not gone then
+void pack(const Matrix<T>& m, Index width, T* panels) {
+    // Lines that lie side by side are read across all panels, some steps at a time: a step's cache lines are not gone then
     // when the next panel wants its part of them.
-    const Index rows = line_stride == 1 ? 32 : depth;
-    for (Index k = 0; k < depth; k += rows)
-        for (Index i = 0; i < lines; i += width)
-            pack_panel(from + i * line_stride + k * step, line_stride, step, std::min(width, lines - i),
-                       std::min(rows, depth - k), width, panels + i * depth + k * width);
+    const Index steps = m.row_stride == 1 ? 32 : m.columns;
+    for (Index k = 0; k < m.columns; k += steps)
+        for (Index i = 0; i < m.rows; i += width)
+            pack_panel(m.at(i, k), m.row_stride, m.column_stride, std::min(width, m.rows - i), std::min(steps, m.columns - k),
+                       width, panels + i * m.columns + k * width);
 }
 
+// b, some steps of the inner dimension of a product, as tiles read it: panels of `width` columns, b_panel elements apart,
+// with rows b_step elements apart. What is `in_place` ends where its last column does, so that a narrow panel's last vector
+// is read from as far to the left as it is too wide.
 template <class T>
-void multiply_block(const Block<T>& block, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) {
+struct Panels {
+    const T* b;
+    Index columns, width, b_panel, b_step;
+    bool in_place;
+};
+
+// c = a @ b as the epilogue says, for one block of the inner dimension; threads over tiles unless `serial`.
+template <class T>
+void multiply_block(const Matrix<T>& a, const Panels<T>& b, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) {
     constexpr Index kHeld = 8;      // tiles of rows that go past all panels together
     constexpr Index kShallow = 16;  // up to such a depth, writing c is the work: then row by row
-    const Matrix<T>& a = block.a;
-    const Index m = a.rows, n = block.columns, depth = a.columns;
-    const Index tiles = ceil_div(m, kTileRows), panels = ceil_div(n, block.width);
-    serial = serial || is_small(m * n * depth) || threads() == 1;
-    const bool pack_a = panels > 2;
-    const Index team = serial ? 1 : threads();
+    constexpr int L = kLanes<T>;
+    const Index m = a.rows, n = b.columns, depth = a.columns, tiles = ceil_div(m, kRows), panels = ceil_div(n, b.width);
+    const Index team = serial || is_small(m * n * depth) ? 1 : threads(), panel_size = kRows * depth;
+    const bool packs = panels > 2;
     Index row_parts = ceil_div(tiles, kHeld), column_parts = 1;
-    if (!serial) row_parts = std::min(tiles, ceil_div(row_parts, team) * team);
-    if (!serial && row_parts < 2 * team) column_parts = std::min(panels, ceil_div(4 * team, row_parts));
-    T* shared = nullptr;
-    const Index panel_size = kTileRows * depth;
-    auto pack = [&](Index t0, Index t1, T* to) {
-        pack_panels(a.data + t0 * kTileRows * a.row_stride, a.row_stride, a.column_stride,
-                    std::min(t1 * kTileRows, m) - t0 * kTileRows, depth, Index(kTileRows), to);
+    if (team > 1) row_parts = std::min(tiles, ceil_div(row_parts, team) * team);
+    if (team > 1 && row_parts < 2 * team) column_parts = std::min(panels, ceil_div(4 * team, row_parts));
+    const auto pack_tiles = [&](Index t0, Index t1) {
+        T* const to = scratch<T>(Slot::gemm_a, (t1 - t0) * panel_size + L);
+        pack(a.part(t0 * kRows, 0, std::min(t1 * kRows, m) - t0 * kRows, depth), Index(kRows), to);
+        return to;
     };
-    if (pack_a && column_parts > 1) {
-        shared = scratch<T>(Slot::gemm_a, tiles * panel_size + kLanes<T>);
-        pack(0, tiles, shared);
-    }
-    auto part = [&](Index number) {
+    const T* const shared = packs && column_parts > 1 ? pack_tiles(0, tiles) : nullptr;
+    const auto part = [&](Index number) {
         const Index r = number / column_parts, s = number % column_parts;
         const Index t0 = r * tiles / row_parts, t1 = (r + 1) * tiles / row_parts;
         const Index p0 = s * panels / column_parts, p1 = (s + 1) * panels / column_parts;
-        const T* packed = shared ? shared + t0 * panel_size : nullptr;
-        if (pack_a && !shared) {
-            T* const mine = scratch<T>(Slot::gemm_a, (t1 - t0) * panel_size + kLanes<T>);
-            pack(t0, t1, mine);
-            packed = mine;
-        }
+        const T* const packed = shared ? shared + t0 * panel_size : packs ? pack_tiles(t0, t1) : nullptr;
         const auto one = [&](Index t, Index p) {
-            const Index j0 = p * block.width, columns = std::min(block.width, n - j0);
-            const bool apart = block.b_last && columns < block.width;
-            const Index b_step = apart ? block.width : block.b_step, vectors = ceil_div(columns, kLanes<T>);
-            const Index skip = block.overlap && !apart ? vectors * kLanes<T> - columns : 0;
-            const T* const b = apart ? block.b_last : block.b + p * block.b_panel - skip;
-            const Index i0 = t * kTileRows, rows = std::min<Index>(kTileRows, m - i0);
-            Place<T> place{c + i0 * c_stride + j0, c_stride, columns, skip, epilogue};
+            const Index i0 = t * kRows, j0 = p * b.width, columns = std::min(b.width, n - j0), vectors = ceil_div(columns, L);
+            const Index over = vectors * L - columns;
+            Place<T> place{c + i0 * c_stride + j0, c_stride, b.in_place ? over : 0, b.in_place ? L : L - over, epilogue};
             if (epilogue.bias) place.epilogue.bias += j0;
-            const T* from = pack_a ? packed + (t - t0) * panel_size : a.data + i0 * a.row_stride;
-            tile_for<T>(rows, vectors, pack_a)(depth, from, a.row_stride, a.column_stride, b, b_step, place);
+            tile_for<T>(std::min<Index>(kRows, m - i0), vectors, packs)(
+                depth, packs ? packed + (t - t0) * panel_size : a.at(i0, 0), a.row_stride, a.column_stride,
+                b.b + p * b.b_panel, b.b_step, place);
         };
         if (depth <= kShallow)
             for (Index t = t0; t < t1; ++t)
@@ -277,117 +203,89 @@ void multiply_block(const Block<T>& block, T* c, Index c_stride, const Epilogue<
             for (Index p = p0; p < p1; ++p)
                 for (Index t = t0; t < t1; ++t) one(t, p);
     };
-    if (serial)
-        for (Index i = 0; i < row_parts * column_parts; ++i) part(i);
-    else
-        parallel(row_parts * column_parts, part);
+    parallel_if(team > 1, row_parts * column_parts, part);
 }
 
-namespace {
+// Calls f(k0, depth, epilogue) for each block of the inner dimension: later blocks add to what the earlier ones left in
+// c, and bias and activation come with the last one.
+template <class T, class F>
+void each_depth(Index inner, const Epilogue<T>& epilogue, const F& f) {
+    const Index count = std::max(Index(1), ceil_div(inner, kDepth<T>)), size = ceil_div(inner, count);
+    for (Index k0 = 0, i = 0; i < count; ++i, k0 += size) {
+        Epilogue<T> part = epilogue;
+        part.accumulate |= i > 0;
+        if (i + 1 < count) part.bias = nullptr, part.activation = Activation::none;
+        f(k0, std::min(size, inner - k0), part);
+    }
+}
 
 // With b read in place: its rows are contiguous, and so few rows of a meet it that packing would cost more.
 template <class T>
-void multiply_in_place(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_stride, const Epilogue<T>& epilogue,
-                       bool serial) {
-    const Index width = kTileColumns<T> * (2 * a.rows <= kTileRows ? 2 : 1), beyond = b.columns % width;
-    const bool overlap = b.columns >= ceil_div(beyond, kLanes<T>) * kLanes<T>;
+void multiply_in_place(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) {
+    const Index width = kColumns<T> * (2 * a.rows <= kRows ? 2 : 1);
     each_depth(a.columns, epilogue, [&](Index k0, Index depth, const Epilogue<T>& part) {
-        const Matrix<T> a_part{a.data + k0 * a.column_stride, a.rows, depth, a.row_stride, a.column_stride};
-        const T* const from = b.data + k0 * b.row_stride;
-        T* const last = beyond && !overlap ? scratch<T>(Slot::gemm_b, width * (depth + 1)) : nullptr;
-        if (last) pack_panel(from + b.columns - beyond, Index(1), b.row_stride, beyond, depth, width, last);
-        multiply_block<T>({a_part, b.columns, width, from, last, width, b.row_stride, overlap}, c, c_stride, part, serial);
+        const Panels<T> panels{b.at(k0, 0), b.columns, width, width, b.row_stride, true};
+        multiply_block<T>(a.part(0, k0, a.rows, depth), panels, c, c_stride, part, serial);
     });
 }
 
+// With b packed, some thousand columns at a time.
 template <class T>
-void multiply(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) {
-    constexpr Index kFew = 2 * kTileRows;
-    const Index m = a.rows, n = b.columns;
-    if (m == 0 || n == 0 || multiply_lines(a, b, c, c_stride, epilogue, serial)) return;
-    if (b.column_stride == 1 && m <= kFew) return multiply_in_place(a, b, c, c_stride, epilogue, serial);
-    if (n <= (a.row_stride == 1 ? kTileRows : kTileRows / 2) && m >= kTileColumns<T>) {  // the same the other way round
-        T* const turned = scratch<T>(Slot::gemm_c, m * n);
-        multiply(b.transposed(), a.transposed(), turned, m, Epilogue<T>{}, serial);
-        for (Index i = 0; i < m; ++i)
-            for (Index j = 0; j < n; ++j) finish_one(turned[j * m + i], c + i * c_stride + j, j, epilogue);
-        return;
-    }
-    const Index over = n % kLanes<T>;
-    if (over > 0 && over <= kLanes<T> / 2 && n > kLanes<T> && n < 16 * kLanes<T> && m >= kTileRows && a.columns >= 64 &&
-        (a.column_stride == 1 || a.row_stride == 1)) {  // a few columns beyond the last full vector: those apart
-        const Index full = n - over;
-        Epilogue<T> rest = epilogue;
-        if (rest.bias) rest.bias += full;
-        multiply(a, {b.data, b.rows, full, b.row_stride, b.column_stride}, c, c_stride, epilogue, serial);
-        return multiply(a, {b.data + full * b.column_stride, b.rows, over, b.row_stride, b.column_stride}, c + full, c_stride,
-                        rest, serial);
-    }
-    gemm_panels<T>(
-        a, n,
-        [&](T* panels, Index k0, Index depth, Index j0, Index columns) {
-            pack_panels(b.data + k0 * b.row_stride + j0 * b.column_stride, b.column_stride, b.row_stride, columns, depth,
-                        kTileColumns<T>, panels);
-        },
-        c, c_stride, epilogue, serial);
-}
-
-template <class T>
-void multiply(Matrix<T> a, const PackedMatrix<T>& b, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) {
-    constexpr Index kColumns = kTileColumns<T>;
-    const Index width = ceil_div(b.columns, kColumns) * kColumns;
+void multiply_packing(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) {
+    constexpr Index kMost = 4096, kShare = 4 * kColumns<T>;  // columns at once; of them, those that one thread packs
     each_depth(a.columns, epilogue, [&](Index k0, Index depth, const Epilogue<T>& part) {
-        const Matrix<T> a_part{a.data + k0 * a.column_stride, a.rows, depth, a.row_stride, a.column_stride};
-        const Block<T> block{a_part, b.columns, kColumns, b.data + k0 * width, nullptr, kColumns * depth, kColumns, false};
-        if (a.rows > 0 && b.columns > 0) multiply_block(block, c, c_stride, part, serial);
+        for (Index j0 = 0; j0 < b.columns; j0 += kMost) {
+            const Index width = std::min(b.columns - j0, kMost), shares = ceil_div(width, kShare);
+            T* const packed = scratch<T>(Slot::gemm_b, (width + kColumns<T>) * depth + kLanes<T>);
+            parallel_if(!serial && !is_small(width * depth * 16), shares, [&](Index i) {
+                const Index j = i * kShare, columns = std::min(kShare, width - j);
+                pack(b.part(k0, j0 + j, depth, columns).transposed(), Index(kColumns<T>), packed + j * depth);
+            });
+            Epilogue<T> here = part;
+            if (here.bias) here.bias += j0;
+            const Panels<T> panels{packed, width, kColumns<T>, kColumns<T> * depth, kColumns<T>, false};
+            multiply_block<T>(a.part(0, k0, a.rows, depth), panels, c + j0, c_stride, here, serial);
+        }
     });
 }
 
 }  // namespace
 
 template <class T>
-void gemm(Matrix<T> a, Matrix<T> b, T* c, Index c_stride, Epilogue<T> epilogue) {
-    multiply(a, b, c, c_stride, epilogue, is_small(a.rows * b.columns * a.columns));
+void gemm(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) {
+    const Index m = a.rows, n = b.columns;
+    serial = serial || is_small(m * n * a.columns);
+    if (m == 0 || n == 0 || multiply_lines(a, b, c, c_stride, epilogue, serial)) return;
+    if (b.column_stride == 1 && m <= 2 * kRows && n >= kLanes<T>) return multiply_in_place(a, b, c, c_stride, epilogue, serial);
+    if (n > (a.row_stride == 1 ? kRows : kRows / 2) || m < kColumns<T>) return multiply_packing(a, b, c, c_stride, epilogue, serial);
+    T* const turned = scratch<T>(Slot::gemm_c, m * n);  // a few columns would leave vectors empty: the other way round
+    gemm(b.transposed(), a.transposed(), turned, m, {}, serial);
+    for (Index i = 0; i < m; ++i)
+        for (Index j = 0; j < n; ++j) finish_one(turned[j * m + i], c + i * c_stride + j, j, epilogue);
 }
 
 template <class T>
-void gemm_serial(Matrix<T> a, Matrix<T> b, T* c, Index c_stride, Epilogue<T> epilogue) {
-    multiply(a, b, c, c_stride, epilogue, true);
-}
-
-template <class T>
-PackedMatrix<T>::PackedMatrix(Matrix<T> b) : rows(b.rows), columns(b.columns) {
-    constexpr Index kColumns = kTileColumns<T>;
-    const Index panels = ceil_div(columns, kColumns);
-    bytes_ = static_cast<std::size_t>((panels * rows + 1) * kColumns) * sizeof(T);
-    data = static_cast<T*>(acquire(bytes_));
+PackedMatrix<T>::PackedMatrix(const Matrix<T>& b)
+    : rows(b.rows), columns(b.columns), bytes_(static_cast<std::size_t>((columns + kColumns<T>) * (rows + 1)) * sizeof(T)),
+      data_(static_cast<T*>(acquire(bytes_))) {
     each_depth(rows, Epilogue<T>{}, [&](Index k0, Index depth, const Epilogue<T>&) {
-        pack_panels(b.data + k0 * b.row_stride, b.column_stride, b.row_stride, columns, depth, kColumns,
-                    data + k0 * panels * kColumns);
+        pack(b.part(k0, 0, depth, columns).transposed(), Index(kColumns<T>), data_ + k0 * ceil_div(columns, kColumns<T>) * kColumns<T>);
     });
 }
 
 template <class T>
-void gemm_packed(Matrix<T> a, const PackedMatrix<T>& b, T* c, Index c_stride, Epilogue<T> epilogue) {
-    multiply(a, b, c, c_stride, epilogue, false);
+void PackedMatrix<T>::multiply(const Matrix<T>& a, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) const {
+    if (a.rows == 0 || columns == 0) return;
+    each_depth(rows, epilogue, [&](Index k0, Index depth, const Epilogue<T>& part) {
+        const T* const packed = data_ + k0 * ceil_div(columns, kColumns<T>) * kColumns<T>;
+        const Panels<T> panels{packed, columns, kColumns<T>, kColumns<T> * depth, kColumns<T>, false};
+        multiply_block<T>(a.part(0, k0, a.rows, depth), panels, c, c_stride, part, serial);
+    });
 }
 
-template <class T>
-void gemm_packed_serial(Matrix<T> a, const PackedMatrix<T>& b, T* c, Index c_stride, Epilogue<T> epilogue) {
-    multiply(a, b, c, c_stride, epilogue, true);
-}
-
-#define TG_GEMM(T)                                                                                                      \
-    template void pack_panel<T>(const T*, Index, Index, Index, Index, Index, T*);                                       \
-    template void pack_panels<T>(const T*, Index, Index, Index, Index, Index, T*);                                      \
-    template void multiply_block<T>(const Block<T>&, T*, Index, const Epilogue<T>&, bool);                              \
-    template void gemm<T>(Matrix<T>, Matrix<T>, T*, Index, Epilogue<T>);                                                \
-    template void gemm_serial<T>(Matrix<T>, Matrix<T>, T*, Index, Epilogue<T>);                                         \
-    template class PackedMatrix<T>;                                                                                     \
-    template void gemm_packed<T>(Matrix<T>, const PackedMatrix<T>&, T*, Index, Epilogue<T>);                            \
-    template void gemm_packed_serial<T>(Matrix<T>, const PackedMatrix<T>&, T*, Index, Epilogue<T>);
-TG_GEMM(float)
-TG_GEMM(double)
-#undef TG_GEMM
+template void gemm<float>(const Matrix<float>&, const Matrix<float>&, float*, Index, const Epilogue<float>&, bool);
+template void gemm<double>(const Matrix<double>&, const Matrix<double>&, double*, Index, const Epilogue<double>&, bool);
+template class PackedMatrix<float>;
+template class PackedMatrix<double>;
 
 }  // namespace tg

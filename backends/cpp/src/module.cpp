@@ -8,22 +8,6 @@
 
 PYBIND11_MODULE(TINYGRAD_EDU_MODULE, module) {
     module.doc() = "Kernels of the cpp backend, compiled for one instruction set.";
-    tg::bind_activations(module);
-    tg::bind_arrays(module);
-    tg::bind_attention(module);
-    tg::bind_batch_norm(module);
-    tg::bind_convolutions(module);
-    tg::bind_elementwise(module);
-    tg::bind_index(module);
-    tg::bind_layer_norm(module);
-    tg::bind_recurrent(module);
-    tg::bind_ladder(module);
-    tg::bind_optimizers(module);
-    tg::bind_pooling(module);
-    tg::bind_random(module);
-    tg::bind_reductions(module);
-    tg::bind_products(module);
-    tg::bind_peak(module);
-    tg::bind_losses(module);
-    tg::bind_softmax(module);
+#define TG_BIND(subject) tg::bind_##subject(module);
+    TG_SUBJECTS(TG_BIND)
 }

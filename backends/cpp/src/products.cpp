@@ -26,7 +26,7 @@ Array with_rows(const char* function, const char* argument, py::handle object) {
     return x.dims == 2 ? x : dense(function, argument, object);
 }
 
-std::string wanted(Index rows, Index columns) {
+std::string rows_text(Index rows, Index columns) {
     return "(" + (rows < 0 ? std::string("...") : std::to_string(rows)) + ", " + std::to_string(columns) + ")";
 }
 
@@ -54,6 +54,21 @@ struct Batch {
     }
 };
 
+// Calls product(i, serial) for each of `count` products of `work` multiplications, threads over all of them: a few large
+// ones come one after the other, each to be spread over the threads itself; many are handed out whole (`serial`).
+template <class Product>
+void each_product(Index count, Index work, const Product& product) {
+    const bool one_by_one = count < 2 * threads() && !is_small(work);
+    if (one_by_one || is_small(count * work)) {
+        for (Index i = 0; i < count; ++i) product(i, !one_by_one);
+        return;
+    }
+    constexpr Index kWorth = 1 << 17;  // multiplications that a thread takes at once
+    parallel_ranges(count, kWorth / (work + 1) + 1, [&](Index begin, Index end) {
+        for (Index i = begin; i < end; ++i) product(i, true);
+    });
+}
+
 template <class T>
 void multiply(const Array& x, const Array& y, const Batch& batch, T* out) {
     const Matrix<T> a = matrix<T>(x), b = matrix<T>(y);
@@ -63,7 +78,7 @@ void multiply(const Array& x, const Array& y, const Batch& batch, T* out) {
         Matrix<T> ai = a, bi = b;
         ai.data = reinterpret_cast<const T*>(x.data + batch.offset(i, batch.x_strides));
         bi.data = reinterpret_cast<const T*>(y.data + batch.offset(i, batch.y_strides));
-        (serial ? gemm_serial<T> : gemm<T>)(ai, bi, out + i * a.rows * b.columns, b.columns, {});
+        gemm<T>(ai, bi, out + i * a.rows * b.columns, b.columns, {}, serial);
     });
 }
 
@@ -80,38 +95,14 @@ py::object matmul(py::handle x_object, py::handle y_object) {
     return std::move(out.owner);
 }
 
-// Sums of the columns: blocks of 64 rows, then the blocks' sums, so that errors grow with neither's length alone.
-template <class T>
-void sum_rows(const Matrix<T>& g, T* out) {
-    constexpr Index kRows = 64, kColumns = 256;
-    const auto columns = [&](Index begin, Index end) {
-        std::fill(out + begin, out + end, T(0));
-        T part[kColumns];
-        for (Index i0 = 0; i0 < g.rows; i0 += kRows) {
-            std::fill(part, part + (end - begin), T(0));
-            for (Index i = i0; i < std::min(g.rows, i0 + kRows); ++i) {
-                const T* const row = g.data + i * g.row_stride + begin * g.column_stride;
-                if (g.column_stride == 1)
-                    for (Index j = 0; j < end - begin; ++j) part[j] += row[j];
-                else
-                    for (Index j = 0; j < end - begin; ++j) part[j] += row[j * g.column_stride];
-            }
-            for (Index j = 0; j < end - begin; ++j) out[begin + j] += part[j];
-        }
-    };
-    if (g.rows * g.columns >= 1 << 17) return parallel_ranges(g.columns, kColumns, columns);
-    for (Index j = 0; j < g.columns; j += kColumns) columns(j, std::min(g.columns, j + kColumns));
-}
-
 py::object linear(py::handle x_object, py::handle weight_object, py::handle bias_object) {
     const Type type = view("linear", "x", x_object).type;  // integers have no gradient, and so no `linear_vjp`
     if (type != Type::f32 && type != Type::f64) return numpy("linear")(x_object, weight_object, bias_object);
     const Array x = with_rows("linear", "x", x_object), weight = view("linear", "weight", weight_object);
     if (weight.dims != 2) bad_shape("linear", "weight", "(out, in)", weight);
-    if (x.dims < 1 || x.columns() != weight.shape[1]) bad_shape("linear", "x", wanted(-1, weight.shape[1]), x);
+    if (x.dims < 1 || x.columns() != weight.shape[1]) bad_shape("linear", "x", rows_text(-1, weight.shape[1]), x);
     if (weight.type != x.type) bad_type("linear", "weight", name(x.type), weight);
-    Array bias;
-    if (!bias_object.is_none()) bias = dense("linear", "bias", bias_object, x.type, {weight.shape[0]});
+    const Array bias = optional("linear", "bias", bias_object, x.type, {weight.shape[0]});
     Index shape[kMaxDims];
     std::copy_n(x.shape, x.dims, shape);
     shape[x.dims - 1] = weight.shape[0];
@@ -132,24 +123,21 @@ py::list linear_vjp(const py::tuple& saved, py::handle g_object, const py::tuple
     const Array g = with_rows("linear_vjp", "g", g_object);
     if (g.type != x.type) bad_type("linear_vjp", "g", name(x.type), g);
     if (g.dims != x.dims || g.rows() != x.rows() || g.columns() != weight.shape[0])
-        bad_shape("linear_vjp", "g", wanted(x.rows(), weight.shape[0]), g);
-    const auto needed = [&](std::size_t i) { return i < needs.size() && PyObject_IsTrue(needs[i].ptr()); };
+        bad_shape("linear_vjp", "g", rows_text(x.rows(), weight.shape[0]), g);
     Array gx, gw, gb;
-    if (needed(0)) gx = empty(x.type, x.dims, x.shape);
-    if (needed(1)) gw = empty(x.type, {weight.shape[0], weight.shape[1]});
-    if (needed(2)) gb = empty(x.type, {weight.shape[0]});
+    if (wanted(needs, 0)) gx = empty(x.type, x.dims, x.shape);
+    if (wanted(needs, 1)) gw = empty(x.type, {weight.shape[0], weight.shape[1]});
+    if (wanted(needs, 2)) gb = empty(x.type, {weight.shape[0]});
     by_float("linear_vjp", "g", g, [&](auto zero) {
         using T = decltype(zero);
         const Matrix<T> rows = rows_of<T>(x), w = matrix<T>(weight), up = rows_of<T>(g);
         Unlocked unlocked(up.rows * up.columns * w.columns);
         if (gx.data) gemm<T>(up, w, gx.at<T>(), w.columns);
         if (gw.data) gemm<T>(up.transposed(), rows, gw.at<T>(), w.columns);
-        if (gb.data) sum_rows<T>(up, gb.at<T>());
+        const T one = 1;
+        if (gb.data) gemm<T>({&one, 1, up.rows, 0, 0}, up, gb.at<T>(), up.columns);
     });
-    py::list out;
-    Array* const all[] = {&gx, &gw, &gb};
-    for (std::size_t i = 0; i < needs.size(); ++i) out.append(all[i]->owner ? all[i]->owner : py::none());
-    return out;
+    return gradients(needs, {gx, gw, gb});
 }
 
 }  // namespace

@@ -3,26 +3,13 @@
 
 #include "array.hpp"
 
+#define TG_SUBJECTS(each)                                                                                         \
+    each(activations) each(arrays) each(attention) each(batch_norm) each(convolutions) each(elementwise)          \
+    each(index) each(ladder) each(layer_norm) each(losses) each(optimizers) each(peak) each(pooling) each(products) \
+    each(random) each(recurrent) each(reductions) each(softmax)
+
 namespace tg {
-
-void bind_activations(py::module_& module);
-void bind_arrays(py::module_& module);
-void bind_attention(py::module_& module);
-void bind_batch_norm(py::module_& module);
-void bind_convolutions(py::module_& module);
-void bind_elementwise(py::module_& module);
-void bind_index(py::module_& module);
-void bind_layer_norm(py::module_& module);
-void bind_recurrent(py::module_& module);
-void bind_ladder(py::module_& module);
-void bind_layer_norm(py::module_& module);
-void bind_optimizers(py::module_& module);
-void bind_pooling(py::module_& module);
-void bind_random(py::module_& module);
-void bind_reductions(py::module_& module);
-void bind_products(py::module_& module);
-void bind_peak(py::module_& module);
-void bind_losses(py::module_& module);
-void bind_softmax(py::module_& module);
-
+#define TG_DECLARE(subject) void bind_##subject(py::module_& module);
+TG_SUBJECTS(TG_DECLARE)
+#undef TG_DECLARE
 }  // namespace tg

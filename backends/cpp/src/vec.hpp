@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #if defined(__AVX512F__) && defined(__AVX512BW__)
@@ -56,6 +57,69 @@ inline Vec<T> load_first(const T* from, long n, T fill) {
 #endif
     std::memcpy(&v, from, static_cast<std::size_t>(n) * sizeof(T));
     return v;
+}
+
+// Lanes `low` to `high` alone, of a vector that lies in memory from that address on; the others are 0, and not touched.
+template <class T>
+inline Vec<T> load_lanes(const T* from, long low, long high) {
+#if defined(__AVX512F__) && defined(__AVX512BW__)
+    const unsigned long lanes = (1ul << high) - (1ul << low);
+    if constexpr (sizeof(T) == 8) return _mm512_maskz_loadu_pd(static_cast<__mmask8>(lanes), from);
+    if constexpr (sizeof(T) == 4) return _mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes), from);
+#endif
+    Vec<T> v{};
+    for (long i = low; i < high; ++i) v[i] = from[i];
+    return v;
+}
+template <class T>
+inline void store_lanes(T* to, Vec<T> v, long low, long high) {
+#if defined(__AVX512F__) && defined(__AVX512BW__)
+    const unsigned long lanes = (1ul << high) - (1ul << low);
+    if constexpr (sizeof(T) == 8) return _mm512_mask_storeu_pd(to, static_cast<__mmask8>(lanes), v);
+    if constexpr (sizeof(T) == 4) return _mm512_mask_storeu_ps(to, static_cast<__mmask16>(lanes), v);
+#endif
+    for (long i = low; i < high; ++i) to[i] = v[i];
+}
+
+// Places of a vector's numbers, for __builtin_shuffle.
+template <class T>
+using Places = Vec<std::conditional_t<sizeof(T) == 4, int, long>>;
+
+// As many vectors as they have lanes, transposed: rows become columns. In each of log2(lanes) rounds every vector is
+// interleaved with the one half of them further on.
+template <class T, int Round = 1>
+[[gnu::always_inline]] inline void transpose(Vec<T> (&x)[kLanes<T>]) {
+    constexpr int L = kLanes<T>;
+    if constexpr (Round < L) {
+        Places<T> low, high;
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i) low[i] = i / 2 + i % 2 * L, high[i] = low[i] + L / 2;
+        Vec<T> y[L];
+#pragma GCC unroll 16
+        for (int i = 0; i < L / 2; ++i) {
+            y[2 * i] = __builtin_shuffle(x[i], x[i + L / 2], low);
+            y[2 * i + 1] = __builtin_shuffle(x[i], x[i + L / 2], high);
+        }
+        transpose<T, Round * 2>(y);
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i) x[i] = y[i];
+    }
+}
+
+// The sum of each vector's lanes, one vector's beside the other's: in each round two vectors become one that holds the
+// sums of both's neighbours.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> add_lanes(Vec<T> (&x)[kLanes<T>]) {
+    constexpr int L = kLanes<T>;
+    Places<T> even, odd;
+#pragma GCC unroll 16
+    for (int i = 0; i < L; ++i) even[i] = 2 * i, odd[i] = 2 * i + 1;
+#pragma GCC unroll 4
+    for (int n = L / 2; n > 0; n /= 2)
+#pragma GCC unroll 16
+        for (int i = 0; i < n; ++i)
+            x[i] = __builtin_shuffle(x[2 * i], x[2 * i + 1], even) + __builtin_shuffle(x[2 * i], x[2 * i + 1], odd);
+    return x[0];
 }
 
 // All lanes become one number: combine(v, v with its halves exchanged), then with the halves of halves, and so on.
