@@ -84,7 +84,7 @@ def measure_roofs(cpp: Any, seconds: float) -> Roofs:
     reads = {}
     for place, kb in READ_KB.items():
         array = np.ones(256 * kb, np.float32)
-        reads[place] = kernels.ladder_read_bandwidth(array, seconds) / 1e9
+        reads[place] = kernels.read_bandwidth(array, seconds) / 1e9
     try:
         kernels.set_threads(1)
         peak = kernels.peak("float32")

@@ -86,7 +86,7 @@ def test_what_does_not_fit_is_named() -> None:
 
 
 def test_the_read_bandwidth_is_of_an_array_long_enough() -> None:
-    read = cpp.load(BUILT[-1]).ladder_read_bandwidth
+    read = cpp.load(BUILT[-1]).read_bandwidth
     assert read(np.ones(4096, np.float32), 0.01) > 0
-    with pytest.raises(ValueError, match="ladder_read_bandwidth: expected array of shape at least"):
+    with pytest.raises(ValueError, match="read_bandwidth: expected array of shape at least"):
         read(np.ones(3, np.float32), 0.01)

@@ -112,37 +112,7 @@ Tile<T> tile_for(Index rows, Index vectors, bool packed) {
     return packed ? tile<T, R, V, true> : tile<T, R, V, false>;
 }
 
-// Writes up to `width` lines of `depth` elements, element (i, k) at from[i * line_stride + k * step], as a panel: element
-// (i, k) at panel[k * width + i]. Lines are rows of a or columns of b; what stands in the panel for lines <= i < width does
-// not matter. Up to a vector's length beyond the panel's end may be written to.
-template <class T>
-void pack_panel(const T* from, Index line_stride, Index step, Index lines, Index depth, Index width, T* panel) {
-    constexpr int L = kLanes<T>;
-    for (Index i0 = (lines - 1) / L * L; i0 >= 0; i0 -= L) {  // the last ones first, for what they write beyond the width
-        const Index count = std::min<Index>(L, lines - i0);
-        const T* const source = from + i0 * line_stride;
-        T* const out = panel + i0;
-        Index k = 0;
-        if (step == 1 && depth >= L && count > 1) {
-            for (; k < depth; k += L) {
-                k = std::min(k, depth - L);  // the last ones may be done twice
-                Vec<T> x[L];
-#pragma GCC unroll 16
-                for (int i = 0; i < L; ++i) x[i] = load(source + std::min<Index>(i, count - 1) * line_stride + k);
-                transpose<T>(x);
-#pragma GCC unroll 16
-                for (int i = 0; i < L; ++i) store<T>(out + (k + i) * width, x[i]);
-            }
-        } else if (line_stride == 1 && step >= 0) {  // whole vectors, as long as they end within the matrix
-            const Index beyond = count == L ? 0 : step >= L ? 1 : depth;
-            for (; k < depth - beyond; ++k) store<T>(out + k * width, load(source + k * step));
-        }
-        for (; k < depth; ++k)
-            for (Index i = 0; i < count; ++i) out[k * width + i] = source[i * line_stride + k * step];
-    }
-}
-
-// The same for all rows of a matrix, or all columns of one that is handed over transposed: panel after panel of `width`.
+// All rows of a matrix, or all columns of one that is handed over transposed, as panels of `width`, one after the other.
 template <class T>
 void pack(const Matrix<T>& m, Index width, T* panels) {
     // Lines that lie side by side are read across all panels, some steps at a time: a step's cache lines are not gone then
@@ -252,6 +222,33 @@ void multiply_packing(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_stri
 }  // namespace
 
 template <class T>
+void pack_panel(const T* from, Index line_stride, Index step, Index lines, Index depth, Index width, T* panel) {
+    constexpr int L = kLanes<T>;
+    for (Index i0 = (lines - 1) / L * L; i0 >= 0; i0 -= L) {  // the last ones first, for what they write beyond the width
+        const Index count = std::min<Index>(L, lines - i0);
+        const T* const source = from + i0 * line_stride;
+        T* const out = panel + i0;
+        Index k = 0;
+        if (step == 1 && depth >= L && count > 1) {
+            for (; k < depth; k += L) {
+                k = std::min(k, depth - L);  // the last ones may be done twice
+                Vec<T> x[L];
+#pragma GCC unroll 16
+                for (int i = 0; i < L; ++i) x[i] = load(source + std::min<Index>(i, count - 1) * line_stride + k);
+                transpose<T>(x);
+#pragma GCC unroll 16
+                for (int i = 0; i < L; ++i) store<T>(out + (k + i) * width, x[i]);
+            }
+        } else if (line_stride == 1 && step >= 0) {  // whole vectors, as long as they end within the matrix
+            const Index beyond = count == L ? 0 : step >= L ? 1 : depth;
+            for (; k < depth - beyond; ++k) store<T>(out + k * width, load(source + k * step));
+        }
+        for (; k < depth; ++k)
+            for (Index i = 0; i < count; ++i) out[k * width + i] = source[i * line_stride + k * step];
+    }
+}
+
+template <class T>
 void gemm(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) {
     const Index m = a.rows, n = b.columns;
     serial = serial || is_small(m * n * a.columns);
@@ -264,28 +261,9 @@ void gemm(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_stride, const Ep
         for (Index j = 0; j < n; ++j) finish_one(turned[j * m + i], c + i * c_stride + j, j, epilogue);
 }
 
-template <class T>
-PackedMatrix<T>::PackedMatrix(const Matrix<T>& b)
-    : rows(b.rows), columns(b.columns), bytes_(static_cast<std::size_t>((columns + kColumns<T>) * (rows + 1)) * sizeof(T)),
-      data_(static_cast<T*>(acquire(bytes_))) {
-    each_depth(rows, Epilogue<T>{}, [&](Index k0, Index depth, const Epilogue<T>&) {
-        pack(b.part(k0, 0, depth, columns).transposed(), Index(kColumns<T>), data_ + k0 * ceil_div(columns, kColumns<T>) * kColumns<T>);
-    });
-}
-
-template <class T>
-void PackedMatrix<T>::multiply(const Matrix<T>& a, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) const {
-    if (a.rows == 0 || columns == 0) return;
-    each_depth(rows, epilogue, [&](Index k0, Index depth, const Epilogue<T>& part) {
-        const T* const packed = data_ + k0 * ceil_div(columns, kColumns<T>) * kColumns<T>;
-        const Panels<T> panels{packed, columns, kColumns<T>, kColumns<T> * depth, kColumns<T>, false};
-        multiply_block<T>(a.part(0, k0, a.rows, depth), panels, c, c_stride, part, serial);
-    });
-}
-
 template void gemm<float>(const Matrix<float>&, const Matrix<float>&, float*, Index, const Epilogue<float>&, bool);
 template void gemm<double>(const Matrix<double>&, const Matrix<double>&, double*, Index, const Epilogue<double>&, bool);
-template class PackedMatrix<float>;
-template class PackedMatrix<double>;
+template void pack_panel<float>(const float*, Index, Index, Index, Index, Index, float*);
+template void pack_panel<double>(const double*, Index, Index, Index, Index, Index, double*);
 
 }  // namespace tg

@@ -35,24 +35,11 @@ inline bool is_small(Index work) { return work < (1 << 19); }
 template <class T>
 void gemm(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_stride, const Epilogue<T>& epilogue = {}, bool serial = false);
 
-// The right operand of many products, laid out once as the kernel wants it (the weight of a recurrent layer, which every
-// step multiplies by). The matrix itself is not needed afterwards. Several threads may multiply by it at once.
+// Writes up to `width` lines of `depth` elements, element (i, k) at from[i * line_stride + k * step], as a panel: element
+// (i, k) at panel[k * width + i]. Lines are rows of a or columns of b; what stands in the panel for lines <= i < width does
+// not matter. Up to a vector's length beyond the panel's end may be written to.
 template <class T>
-class PackedMatrix {
-public:
-    explicit PackedMatrix(const Matrix<T>& b);
-    ~PackedMatrix() { release(data_, bytes_); }
-    PackedMatrix(const PackedMatrix&) = delete;
-    PackedMatrix& operator=(const PackedMatrix&) = delete;
-    // c = a @ this
-    void multiply(const Matrix<T>& a, T* c, Index c_stride, const Epilogue<T>& epilogue = {}, bool serial = false) const;
-
-    const Index rows, columns;
-
-private:
-    std::size_t bytes_;
-    T* data_;
-};
+void pack_panel(const T* from, Index line_stride, Index step, Index lines, Index depth, Index width, T* panel);
 
 inline Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 

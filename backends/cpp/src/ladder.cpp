@@ -22,8 +22,6 @@
 // 2008; F. Van Zee and R. van de Geijn, "BLIS: a framework for rapidly instantiating BLAS functionality", 2015.
 
 #include <algorithm>
-#include <chrono>
-#include <cstdint>
 
 #include "memory.hpp"
 #include "subjects.hpp"
@@ -214,40 +212,6 @@ py::object from_python(py::handle left, py::handle right) {
     return c.owner;
 }
 
-// Bytes a second that one thread reads from an array that it goes over again and again: from the cache that the array
-// fits into, else from memory. Eight sums at once, so that none waits, from whole cache lines; the empty asm, which might
-// change the address for all that the compiler knows, makes each pass read anew. The best of many trials, each of 4 MB
-// at least: whatever else runs on the machine can only make a trial slower.
-double read_bandwidth(py::handle array, double seconds) {
-    const Array x = dense("ladder_read_bandwidth", "array", array, Type::f32, {-1});
-    constexpr Index kStep = 8 * kLanes<float>;
-    const float* from = x.at<float>();
-    Index end = x.size();
-    for (; end > 0 && reinterpret_cast<std::uintptr_t>(from) % kAlignment; ++from) --end;
-    end -= end % kStep;
-    if (end == 0) bad_shape("ladder_read_bandwidth", "array", "at least " + std::to_string(2 * kStep) + " numbers", x);
-    const Index passes = std::max<Index>(1, (1 << 20) / end);
-    const Unlocked unlocked(end * passes);
-    double best = 1e9, all = 0.0;
-    while (all < seconds) {
-        const auto start = std::chrono::steady_clock::now();
-        Vec<float> sums[8] = {};
-        for (Index pass = 0; pass < passes; ++pass) {
-            asm volatile("" : "+r"(from));
-            for (Index i = 0; i < end; i += kStep)
-#pragma GCC unroll 8
-                for (int v = 0; v < 8; ++v) sums[v] += load(from + i + v * kLanes<float>);
-        }
-        Vec<float> total = {};
-        for (const Vec<float>& sum : sums) total += sum;
-        asm volatile("" : : "m"(total));
-        const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-        best = std::min(best, took);
-        all += took;
-    }
-    return static_cast<double>(end * passes) * sizeof(float) / best;
-}
-
 }  // namespace
 
 void bind_ladder(py::module_& module) {
@@ -261,8 +225,6 @@ void bind_ladder(py::module_& module) {
     rung("ladder_vectorised", &from_python<vectorised>, "a @ b, a tile of the result in registers.");
     rung("ladder_packed", &from_python<packed>, "a @ b, tiles that read packed panels.");
     rung("ladder_threaded", &from_python<threaded>, "a @ b, packed panels, on all threads.");
-    module.def("ladder_read_bandwidth", &read_bandwidth, arg("array"), arg("seconds"),
-               "Bytes a second that one thread reads from a float32 array, again and again for so many seconds.");
     module.attr("LADDER_TILE") = py::make_tuple(kRows, kColumns);
 }
 

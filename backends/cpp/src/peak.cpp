@@ -2,10 +2,13 @@
 //
 // `peak` counts the multiply-adds of a loop that touches no memory: enough sums that do not wait for each other keep
 // every multiplier busy in every cycle. `bandwidth` copies an array too large for any cache. Both run on all threads at
-// once, since cores share their power and their memory, and both report the best of some trials: whatever else ran on
-// the machine can only have made a trial slower.
+// once, since cores share their power and their memory. `read_bandwidth` is one thread's, from the cache that an array
+// fits into, for the roofs between the two. All report the best of some trials: whatever else ran on the machine can only
+// have made a trial slower.
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstring>
 
 #include "memory.hpp"
@@ -15,14 +18,14 @@
 namespace tg {
 namespace {
 
-// Seconds of the quickest of `trials` calls.
+// Seconds of the quickest call, of as many as fit into so many seconds.
 template <class F>
-double quickest(int trials, const F& f) {
+double quickest(double seconds, const F& f) {
     double best = 1e9;
-    for (int i = 0; i < trials; ++i) {
+    for (double all = 0, took; all < seconds; all += took, best = std::min(best, took)) {
         const auto begin = std::chrono::steady_clock::now();
         f();
-        best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+        took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     }
     return best;
 }
@@ -47,7 +50,7 @@ double peak_of() {
     constexpr Index kSteps = 1'000'000;  // some 10 ms
     const Index team = threads();
     const double operations = 2.0 * kSums * kLanes<T> * kSteps * static_cast<double>(team);
-    return 1e-9 * operations / quickest(9, [&] { parallel(team, [](Index) { multiply_add<T>(kSteps); }); });
+    return 1e-9 * operations / quickest(0.1, [&] { parallel(team, [](Index) { multiply_add<T>(kSteps); }); });
 }
 
 double peak(const std::string& dtype) {
@@ -63,7 +66,7 @@ double bandwidth() {
     char *const from = static_cast<char*>(acquire(kBytes)), *const to = static_cast<char*>(acquire(kBytes));
     std::memset(from, 1, kBytes);
     std::memset(to, 1, kBytes);
-    const double seconds = quickest(9, [&] {
+    const double seconds = quickest(0.1, [&] {
         parallel(kBytes / kPart, [&](Index i) { std::memcpy(to + std::size_t(i) * kPart, from + std::size_t(i) * kPart, kPart); });
     });
     release(from, kBytes);
@@ -71,11 +74,39 @@ double bandwidth() {
     return 1e-9 * 2 * static_cast<double>(kBytes) / seconds;
 }
 
+// Bytes a second that one thread reads from an array that it goes over again and again, 4 MB at least in a trial. Eight
+// sums at once, so that none waits, from whole cache lines; the empty asm, which might change the address for all that
+// the compiler knows, makes each pass read anew.
+double read_bandwidth(py::handle array, double seconds) {
+    const Array x = dense("read_bandwidth", "array", array, Type::f32, {-1});
+    constexpr Index kStep = 8 * kLanes<float>;
+    const float* from = x.at<float>();
+    Index end = x.size();
+    for (; end > 0 && reinterpret_cast<std::uintptr_t>(from) % kAlignment; ++from) --end;
+    end -= end % kStep;
+    if (end == 0) bad_shape("read_bandwidth", "array", "at least " + std::to_string(2 * kStep) + " numbers", x);
+    const Index passes = std::max<Index>(1, (1 << 20) / end);
+    const Unlocked unlocked(end * passes);
+    const double best = quickest(seconds, [&] {
+        Vec<float> sums[8] = {};
+        for (Index pass = 0; pass < passes; ++pass) {
+            asm volatile("" : "+r"(from));
+            for (Index i = 0; i < end; i += kStep)
+#pragma GCC unroll 8
+                for (int v = 0; v < 8; ++v) sums[v] += load(from + i + v * kLanes<float>);
+        }
+        for (const Vec<float>& sum : sums) asm volatile("" : : "m"(sum));
+    });
+    return static_cast<double>(end * passes) * sizeof(float) / best;
+}
+
 }  // namespace
 
 void bind_peak(py::module_& module) {
     module.def("peak", &peak, py::arg("dtype") = "float32", "GFLOP/s of multiply-adds in registers, on all threads at once.");
     module.def("bandwidth", &bandwidth, "GB/s read and written by a copy of 64 MB, on all threads at once.");
+    module.def("read_bandwidth", &read_bandwidth, py::arg("array"), py::arg("seconds"),
+               "Bytes a second that one thread reads from a float32 array, again and again for so many seconds.");
 }
 
 }  // namespace tg
