@@ -1,8 +1,11 @@
 // Activations, each forward and backward in one pass: the kernel pairs of the fused ops in tinygrad_edu/nn/activations.py,
 // which has the formulas in Tensor ops.
 //
-// An activation is given by two lambdas: its value at x, and its slope there. Only x is kept for the backward pass; what
-// the slope shares with the value is calculated again, which takes less time than writing and reading it would.
+// An activation is given by two functions of a number: its value, and its slope there. Only x is kept for the backward
+// pass; what the slope shares with the value is calculated again, which takes less time than writing and reading it would.
+
+#include <string>
+#include <tuple>
 
 #include "broadcast.hpp"
 #include "math.hpp"
@@ -11,63 +14,51 @@
 namespace tg {
 namespace {
 
-constexpr Index kShared = 1 << 13;  // elements from which threads share
-
-template <class T, class F>
-py::object values(const Array& x, F f) {
-    const Operand operand(x, sizeof(T));
-    const Operand* operands[] = {&operand};
-    const Array out = empty_like(x);
-    const Grid<1> grid(x.dims, x.shape, operands);
-    walk(grid, operands, kShared, [&, f](Index first, Index n, const Piece* p) {
-        const T* const in = p[0].at<T>();
-        T* const __restrict to = out.at<T>() + first;
-        if (p[0].one)
-            std::fill(to, to + n, f(*in));
-        else
-            for (Index i = 0; i < n; ++i) to[i] = f(in[i]);
-    });
-    return out.owner;
-}
-
-template <class T, class F>
-py::object gradients(const Array& x, const Array& g, F slope) {
-    const Operand both[] = {Operand(x, sizeof(T)), Operand(g, sizeof(T))};
-    const Operand* operands[] = {&both[0], &both[1]};
-    const Array out = empty_like(x);
-    const Grid<2> grid(x.dims, x.shape, operands);
-    walk(grid, operands, kShared, [&, slope](Index first, Index n, const Piece* p) {
-        const T *const in = p[0].at<T>(), *const above = p[1].at<T>();
-        T* const __restrict to = out.at<T>() + first;
-        const Index step_in = !p[0].one, step_above = !p[1].one;
-        if (step_in && step_above)
-            for (Index i = 0; i < n; ++i) to[i] = above[i] * slope(in[i]);
-        else  // the cotangent of a sum is one number
-            for (Index i = 0; i < n; ++i) to[i] = above[step_above * i] * slope(in[step_in * i]);
-    });
-    return out.owner;
-}
+using py::arg;
+using py::handle;
+constexpr Index kBlock = 1 << 12;  // elements that a thread takes at a time
 
 template <class F>
-py::tuple forward(const char* name, py::handle input, F f, py::object settings = py::none()) {
-    const Array x = view(name, "input", input);
-    py::object out = by_float(name, "input", x, [&](auto t) { return values<decltype(t)>(x, f); });
+py::tuple forward(const std::string& name, handle input, F value, py::object settings) {
+    const Array x = view(name.c_str(), "input", input);
+    py::object out = by_float(name.c_str(), "input", x, [&](auto t) {
+        return combine(Shape(x), kBlock, value, In<decltype(t)>{x});
+    });
     return py::make_tuple(std::move(out), py::make_tuple(x.owner, std::move(settings)));
 }
 
 template <class F>
-py::list backward(const char* name, const py::tuple& saved, py::handle cotangent, F slope) {
+py::list backward(const std::string& op, const py::tuple& saved, handle cotangent, F slope) {
+    const std::string function = op + "_vjp";
+    const char* const name = function.c_str();
     const Array x = view(name, "what was saved", saved[0]), g = view(name, "g", cotangent);
     if (g.type != x.type) bad_type(name, "g", tg::name(x.type), g);
-    bool same = g.dims == x.dims;
-    for (int d = 0; same && d < x.dims; ++d) same = g.shape[d] == x.shape[d];
-    if (!same) bad_shape(name, "g", shape_text(x.dims, x.shape), g);
-    py::list out(1);
-    out[0] = by_float(name, "input", x, [&](auto t) { return gradients<decltype(t)>(x, g, slope); });
-    return out;
+    if (g.dims != x.dims || !std::equal(x.shape, x.shape + x.dims, g.shape))
+        bad_shape(name, "g", shape_text(x.dims, x.shape), g);
+    py::list gradients(1);
+    gradients[0] = by_float(name, "input", x, [&](auto t) {
+        using T = decltype(t);
+        return combine(Shape(x), kBlock, [=](T a, T above) { return above * slope(a); }, In<T>{x}, In<T>{g});
+    });
+    return gradients;
 }
 
-// ---- The formulas.
+// Binds NAME and NAME_vjp. `value` and `slope` take a number, and as doubles the settings of these names.
+template <class Name>
+using Setting = double;
+template <class Value, class Slope, class... Name>
+void bind(py::module_& module, const std::string& name, Value value, Slope slope, Name... names) {
+    module.def(name.c_str(), [=](handle x, Setting<Name>... settings) {
+        return forward(name, x, [=](auto a) { return value(a, settings...); }, py::make_tuple(settings...));
+    }, arg("x"), py::kw_only(), arg(names)...);
+    module.def((name + "_vjp").c_str(), [=](const py::tuple& saved, handle g, handle) {
+        return std::apply([&](auto... settings) {
+            return backward(name, saved, g, [=](auto a) { return slope(a, settings...); });
+        }, saved[1].cast<std::tuple<Setting<Name>...>>());
+    }, arg("saved"), arg("g"), arg("needs"));
+}
+
+// ---- The formulas that are longer than a line.
 
 constexpr double kRootHalf = 0.70710678118654752440, kRoot2Pi = 0.79788456080286535588;  // sqrt(1/2), sqrt(2/pi)
 constexpr double kCubic = 0.044715;                                                     // of gelu's approximation
@@ -97,8 +88,7 @@ constexpr T mish_limit = is_float<T> ? 20 : 40;  // from here on tanh is 1, and 
 template <class T>
 TG_INLINE T mish(T x) {
     const T e = exp_(x), n = e * (e + 2);
-    const T curved = x * (n / (n + 2));
-    return x > mish_limit<T> ? x : curved;
+    return x > mish_limit<T> ? x : x * (n / (n + 2));
 }
 template <class T>
 TG_INLINE T mish_slope(T x) {
@@ -113,77 +103,55 @@ TG_INLINE T silu_slope(T x) {
     return s * (1 + x * (1 - s));
 }
 template <class T>
-TG_INLINE T log_sigmoid(T x) {
-    return -((x < 0 ? -x : T(0)) + log1p_(exp_(-std::fabs(x))));
+TG_INLINE T hardswish(T x) {
+    return x * between<T>(0, x + 3, 6) * T(1.0 / 6);
+}
+template <class T>
+TG_INLINE T hardswish_slope(T x) {
+    const T rising = x * T(1.0 / 3) + T(0.5);
+    return x <= -3 ? 0 : x < 3 ? rising : 1;
 }
 
-py::tuple gelu(py::handle x, const std::string& approximate) {
-    py::str kept(approximate);
-    if (approximate == "none") return forward("gelu", x, [](auto a) { return a * normal(a); }, kept);
-    return forward("gelu", x, [](auto a) { return decltype(a)(0.5) * a * (1 + gelu_tanh(a)); }, kept);
+py::tuple gelu(handle x, const std::string& approximate) {
+    if (approximate == "none") return forward("gelu", x, [](auto a) { return a * normal(a); }, py::str(approximate));
+    return forward("gelu", x, [](auto a) { return decltype(a)(0.5) * a * (1 + gelu_tanh(a)); }, py::str(approximate));
 }
-py::list gelu_vjp(const py::tuple& saved, py::handle g, py::handle) {
+py::list gelu_vjp(const py::tuple& saved, handle g, handle) {
     if (saved[1].cast<std::string>() == "none")
-        return backward("gelu_vjp", saved, g, [](auto a) { return normal(a) + a * density(a); });
-    return backward("gelu_vjp", saved, g, [](auto a) { return gelu_tanh_slope(a); });
-}
-
-py::tuple elu(py::handle x, double alpha, double scale, double rate) {
-    return forward("elu", x, [=](auto a) {
-        using T = decltype(a);
-        const T below = expm1_(a * T(rate)) * T(alpha * scale), above = a * T(scale);
-        return a < 0 ? below : above;
-    }, py::make_tuple(alpha, scale, rate));
-}
-py::list elu_vjp(const py::tuple& saved, py::handle g, py::handle) {
-    const auto [alpha, scale, rate] = saved[1].cast<std::tuple<double, double, double>>();
-    return backward("elu_vjp", saved, g, [below = alpha * scale * rate, scale = scale, rate = rate](auto a) {
-        using T = decltype(a);
-        const T curved = exp_(a * T(rate)) * T(below), straight = T(scale);
-        return a <= 0 ? curved : straight;
-    });
-}
-
-py::tuple softplus(py::handle x, double beta, double threshold) {
-    return forward("softplus", x, [=](auto a) {
-        using T = decltype(a);
-        const T curved = log1p_(exp_(a * T(beta))) * T(1 / beta);
-        return a * T(beta) > T(threshold) ? a : curved;
-    }, py::make_tuple(beta, threshold));
-}
-py::list softplus_vjp(const py::tuple& saved, py::handle g, py::handle) {
-    const auto [beta, threshold] = saved[1].cast<std::tuple<double, double>>();
-    return backward("softplus_vjp", saved, g, [beta = beta, threshold = threshold](auto a) {
-        using T = decltype(a);
-        const T curved = sigmoid_(a * T(beta));
-        return a * T(beta) > T(threshold) ? T(1) : curved;
-    });
+        return backward("gelu", saved, g, [](auto a) { return normal(a) + a * density(a); });
+    return backward("gelu", saved, g, [](auto a) { return gelu_tanh_slope(a); });
 }
 
 }  // namespace
 
 void bind_activations(py::module_& module) {
-    using py::arg;
-    using py::handle;
-    const auto vjp = [&](const char* name, auto f) { module.def(name, f, arg("saved"), arg("g"), arg("needs")); };
     module.def("gelu", &gelu, arg("x"), py::kw_only(), arg("approximate") = "none");
-    vjp("gelu_vjp", &gelu_vjp);
-    module.def("elu", &elu, arg("x"), py::kw_only(), arg("alpha"), arg("scale"), arg("rate"));
-    vjp("elu_vjp", &elu_vjp);
-    module.def("softplus", &softplus, arg("x"), py::kw_only(), arg("beta"), arg("threshold"));
-    vjp("softplus_vjp", &softplus_vjp);
-    module.def("silu", [](handle x) { return forward("silu", x, [](auto a) { return a * sigmoid_(a); }); }, arg("x"));
-    vjp("silu_vjp", [](const py::tuple& saved, handle g, handle) {
-        return backward("silu_vjp", saved, g, [](auto a) { return silu_slope(a); });
-    });
-    module.def("mish", [](handle x) { return forward("mish", x, [](auto a) { return mish(a); }); }, arg("x"));
-    vjp("mish_vjp", [](const py::tuple& saved, handle g, handle) {
-        return backward("mish_vjp", saved, g, [](auto a) { return mish_slope(a); });
-    });
-    module.def("logsigmoid", [](handle x) { return forward("logsigmoid", x, [](auto a) { return log_sigmoid(a); }); }, arg("x"));
-    vjp("logsigmoid_vjp", [](const py::tuple& saved, handle g, handle) {
-        return backward("logsigmoid_vjp", saved, g, [](auto a) { return sigmoid_(-a); });
-    });
+    module.def("gelu_vjp", &gelu_vjp, arg("saved"), arg("g"), arg("needs"));
+    bind(module, "leaky_relu", [](auto a, double below) { return a > 0 ? a : a * decltype(a)(below); },
+         [](auto a, double below) { return a > 0 ? 1 : decltype(a)(below); }, "negative_slope");
+    bind(module, "hardswish", [](auto a) { return hardswish(a); }, [](auto a) { return hardswish_slope(a); });
+    bind(module, "silu", [](auto a) { return a * sigmoid_(a); }, [](auto a) { return silu_slope(a); });
+    bind(module, "mish", [](auto a) { return mish(a); }, [](auto a) { return mish_slope(a); });
+    bind(module, "logsigmoid", [](auto a) { return -((a < 0 ? -a : 0) + log1p_(exp_(-std::fabs(a)))); },
+         [](auto a) { return sigmoid_(-a); });
+    bind(module, "elu", [](auto a, double alpha, double scale, double rate) {
+        using T = decltype(a);
+        const T below = expm1_(a * T(rate)) * T(alpha * scale);
+        return a < 0 ? below : a * T(scale);
+    }, [](auto a, double alpha, double scale, double rate) {
+        using T = decltype(a);
+        const T below = exp_(a * T(rate)) * T(alpha * scale * rate);
+        return a <= 0 ? below : T(scale);
+    }, "alpha", "scale", "rate");
+    bind(module, "softplus", [](auto a, double beta, double threshold) {
+        using T = decltype(a);
+        const T curved = log1p_(exp_(a * T(beta))) * T(1 / beta);
+        return a * T(beta) > T(threshold) ? a : curved;
+    }, [](auto a, double beta, double threshold) {
+        using T = decltype(a);
+        const T curved = sigmoid_(a * T(beta));
+        return a * T(beta) > T(threshold) ? T(1) : curved;
+    }, "beta", "threshold");
 }
 
 }  // namespace tg
