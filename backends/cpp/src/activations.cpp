@@ -63,14 +63,19 @@ void bind(py::module_& module, const std::string& name, Value value, Slope slope
 constexpr double kRootHalf = 0.70710678118654752440, kRoot2Pi = 0.79788456080286535588;  // sqrt(1/2), sqrt(2/pi)
 constexpr double kCubic = 0.044715;                                                     // of gelu's approximation
 
-// The normal distribution's P(X <= x), and its density.
+// The normal distribution's density at x, and P(X <= x). A float's P is had from the density: beyond |x| there is density
+// times Mills' ratio, which is u times a polynomial in u = 1 / (1 + |x| / 4) (C. Hastings 1955; our own coefficients).
 template <class T>
-TG_INLINE T normal(T x) {
-    return T(0.5) * (1 + erf_(x * T(kRootHalf)));
-}
+struct Normal {
+    T density, below;
+};
 template <class T>
-TG_INLINE T density(T x) {
-    return T(0.5 * kRoot2Pi) * exp_(T(-0.5) * x * x);
+TG_INLINE Normal<T> normal(T x) {
+    const T e = exp_(T(-0.5) * x * x), density = T(0.5 * kRoot2Pi) * e;
+    if constexpr (!is_float<T>) return {density, T(0.5) * (1 + erf_(x * T(kRootHalf)))};
+    const T u = 1 / (1 + T(0.25) * std::fabs(x));
+    const T beyond = e * u * horner<T>(u, 0.0981759302, 0.117776225, 0.00510851899, 0.317455736, -0.30389847, 0.361292688, -0.0959106339);
+    return {density, x < 0 ? beyond : 1 - beyond};
 }
 template <class T>
 TG_INLINE T gelu_tanh(T x) {
@@ -98,6 +103,11 @@ TG_INLINE T mish_slope(T x) {
 }
 
 template <class T>
+TG_INLINE T sigmoid_slope(T x) {
+    const T s = sigmoid_(x);
+    return s * (1 - s);
+}
+template <class T>
 TG_INLINE T silu_slope(T x) {
     const T s = sigmoid_(x);
     return s * (1 + x * (1 - s));
@@ -113,12 +123,15 @@ TG_INLINE T hardswish_slope(T x) {
 }
 
 py::tuple gelu(handle x, const std::string& approximate) {
-    if (approximate == "none") return forward("gelu", x, [](auto a) { return a * normal(a); }, py::str(approximate));
+    if (approximate == "none") return forward("gelu", x, [](auto a) { return a * normal(a).below; }, py::str(approximate));
     return forward("gelu", x, [](auto a) { return decltype(a)(0.5) * a * (1 + gelu_tanh(a)); }, py::str(approximate));
 }
 py::list gelu_vjp(const py::tuple& saved, handle g, handle) {
     if (saved[1].cast<std::string>() == "none")
-        return backward("gelu", saved, g, [](auto a) { return normal(a) + a * density(a); });
+        return backward("gelu", saved, g, [](auto a) {
+            const auto n = normal(a);
+            return n.below + a * n.density;
+        });
     return backward("gelu", saved, g, [](auto a) { return gelu_tanh_slope(a); });
 }
 
@@ -130,6 +143,7 @@ void bind_activations(py::module_& module) {
     bind(module, "leaky_relu", [](auto a, double below) { return a > 0 ? a : a * decltype(a)(below); },
          [](auto a, double below) { return a > 0 ? 1 : decltype(a)(below); }, "negative_slope");
     bind(module, "hardswish", [](auto a) { return hardswish(a); }, [](auto a) { return hardswish_slope(a); });
+    bind(module, "sigmoid", [](auto a) { return sigmoid_(a); }, [](auto a) { return sigmoid_slope(a); });
     bind(module, "silu", [](auto a) { return a * sigmoid_(a); }, [](auto a) { return silu_slope(a); });
     bind(module, "mish", [](auto a) { return mish(a); }, [](auto a) { return mish_slope(a); });
     bind(module, "logsigmoid", [](auto a) { return -((a < 0 ? -a : 0) + log1p_(exp_(-std::fabs(a)))); },
