@@ -4,7 +4,6 @@
 // An activation is given by two functions of a number: its value, and its slope there. Only x is kept for the backward
 // pass; what the slope shares with the value is calculated again, which takes less time than writing and reading it would.
 
-#include <string>
 #include <tuple>
 
 #include "broadcast.hpp"
@@ -19,17 +18,16 @@ using py::handle;
 constexpr Index kBlock = 1 << 12;  // elements that a thread takes at a time
 
 template <class F>
-py::tuple forward(const std::string& name, handle input, F value, py::object settings) {
+py::tuple forward(const std::string& name, handle input, F value, const py::object& settings) {
     const Array x = view(name.c_str(), "input", input);
-    py::object out = by_float(name.c_str(), "input", x, [&](auto t) {
+    const auto out = by_float(name.c_str(), "input", x, [&](auto t) {
         return combine(Shape(x), kBlock, value, In<decltype(t)>{x});
     });
-    return py::make_tuple(std::move(out), py::make_tuple(x.owner, std::move(settings)));
+    return py::make_tuple(out, py::make_tuple(x.owner, settings));
 }
 
 template <class F>
-py::list backward(const std::string& op, const py::tuple& saved, handle cotangent, F slope) {
-    const std::string function = op + "_vjp";
+py::list backward(const std::string& function, const py::tuple& saved, handle cotangent, F slope) {
     const char* const name = function.c_str();
     const Array x = view(name, "what was saved", saved[0]), g = view(name, "g", cotangent);
     if (g.type != x.type) bad_type(name, "g", tg::name(x.type), g);
@@ -43,17 +41,18 @@ py::list backward(const std::string& op, const py::tuple& saved, handle cotangen
     return gradients;
 }
 
-// Binds NAME and NAME_vjp. `value` and `slope` take a number, and as doubles the settings of these names.
+// Binds NAME and NAME_vjp. `value` and `slope` take a number, and the settings of these names as doubles.
 template <class Name>
 using Setting = double;
 template <class Value, class Slope, class... Name>
 void bind(py::module_& module, const std::string& name, Value value, Slope slope, Name... names) {
+    const std::string vjp = name + "_vjp";
     module.def(name.c_str(), [=](handle x, Setting<Name>... settings) {
         return forward(name, x, [=](auto a) { return value(a, settings...); }, py::make_tuple(settings...));
     }, arg("x"), py::kw_only(), arg(names)...);
-    module.def((name + "_vjp").c_str(), [=](const py::tuple& saved, handle g, handle) {
+    module.def(vjp.c_str(), [=](const py::tuple& saved, handle g, handle) {
         return std::apply([&](auto... settings) {
-            return backward(name, saved, g, [=](auto a) { return slope(a, settings...); });
+            return backward(vjp, saved, g, [=](auto a) { return slope(a, settings...); });
         }, saved[1].cast<std::tuple<Setting<Name>...>>());
     }, arg("saved"), arg("g"), arg("needs"));
 }
@@ -61,7 +60,7 @@ void bind(py::module_& module, const std::string& name, Value value, Slope slope
 // ---- The formulas that are longer than a line.
 
 constexpr double kRootHalf = 0.70710678118654752440, kRoot2Pi = 0.79788456080286535588;  // sqrt(1/2), sqrt(2/pi)
-constexpr double kCubic = 0.044715;                                                     // of gelu's approximation
+constexpr double kCubic = 0.044715;  // of gelu's approximation
 
 // The normal distribution's density at x, and P(X <= x). A float's P is had from the density: beyond |x| there is density
 // times Mills' ratio, which is u times a polynomial in u = 1 / (1 + |x| / 4) (C. Hastings 1955; our own coefficients).
@@ -81,46 +80,6 @@ template <class T>
 TG_INLINE T gelu_tanh(T x) {
     return tanh_(T(kRoot2Pi) * (x + T(kCubic) * x * x * x));
 }
-template <class T>
-TG_INLINE T gelu_tanh_slope(T x) {
-    const T t = gelu_tanh(x);
-    return T(0.5) * (1 + t) + T(0.5) * x * (1 - t * t) * (T(kRoot2Pi) * (1 + T(3 * kCubic) * x * x));
-}
-
-// tanh(log(1 + e)) = n / (n + 2) with n = e (e + 2) and e = exp(x); its slope times x, with 1 - tanh^2 = 4 (n + 1) / (n + 2)^2.
-template <class T>
-constexpr T mish_limit = is_float<T> ? 20 : 40;  // from here on tanh is 1, and n might overflow
-template <class T>
-TG_INLINE T mish(T x) {
-    const T e = exp_(x), n = e * (e + 2);
-    return x > mish_limit<T> ? x : x * (n / (n + 2));
-}
-template <class T>
-TG_INLINE T mish_slope(T x) {
-    const T e = exp_(x), n = e * (e + 2), below = 1 / (n + 2);
-    const T curved = below * (n + x * (e / (1 + e)) * (4 * (n + 1) * below));
-    return x > mish_limit<T> ? 1 + (x - x) : curved;  // NaN at infinity, as the formula's
-}
-
-template <class T>
-TG_INLINE T sigmoid_slope(T x) {
-    const T s = sigmoid_(x);
-    return s * (1 - s);
-}
-template <class T>
-TG_INLINE T silu_slope(T x) {
-    const T s = sigmoid_(x);
-    return s * (1 + x * (1 - s));
-}
-template <class T>
-TG_INLINE T hardswish(T x) {
-    return x * between<T>(0, x + 3, 6) * T(1.0 / 6);
-}
-template <class T>
-TG_INLINE T hardswish_slope(T x) {
-    const T rising = x * T(1.0 / 3) + T(0.5);
-    return x <= -3 ? 0 : x < 3 ? rising : 1;
-}
 
 py::tuple gelu(handle x, const std::string& approximate) {
     if (approximate == "none") return forward("gelu", x, [](auto a) { return a * normal(a).below; }, py::str(approximate));
@@ -128,12 +87,20 @@ py::tuple gelu(handle x, const std::string& approximate) {
 }
 py::list gelu_vjp(const py::tuple& saved, handle g, handle) {
     if (saved[1].cast<std::string>() == "none")
-        return backward("gelu", saved, g, [](auto a) {
+        return backward("gelu_vjp", saved, g, [](auto a) {
             const auto n = normal(a);
             return n.below + a * n.density;
         });
-    return backward("gelu", saved, g, [](auto a) { return gelu_tanh_slope(a); });
+    return backward("gelu_vjp", saved, g, [](auto a) {
+        using T = decltype(a);
+        const T t = gelu_tanh(a);
+        return T(0.5) * (1 + t) + T(0.5) * a * (1 - t * t) * (T(kRoot2Pi) * (1 + T(3 * kCubic) * a * a));
+    });
 }
+
+// tanh(log(1 + e)) = n / (n + 2) with n = e (e + 2) and e = exp(x); in the slope 1 - tanh^2 = 4 (n + 1) / (n + 2)^2.
+template <class T>
+constexpr T mish_limit = is_float<T> ? 20 : 40;  // from here on tanh is 1, and n might overflow
 
 }  // namespace
 
@@ -142,12 +109,31 @@ void bind_activations(py::module_& module) {
     module.def("gelu_vjp", &gelu_vjp, arg("saved"), arg("g"), arg("needs"));
     bind(module, "leaky_relu", [](auto a, double below) { return a > 0 ? a : a * decltype(a)(below); },
          [](auto a, double below) { return a > 0 ? 1 : decltype(a)(below); }, "negative_slope");
-    bind(module, "hardswish", [](auto a) { return hardswish(a); }, [](auto a) { return hardswish_slope(a); });
-    bind(module, "sigmoid", [](auto a) { return sigmoid_(a); }, [](auto a) { return sigmoid_slope(a); });
-    bind(module, "silu", [](auto a) { return a * sigmoid_(a); }, [](auto a) { return silu_slope(a); });
-    bind(module, "mish", [](auto a) { return mish(a); }, [](auto a) { return mish_slope(a); });
+    bind(module, "hardswish", [](auto a) {
+        using T = decltype(a);
+        return a * between<T>(0, a + 3, 6) * T(1.0 / 6);
+    }, [](auto a) {
+        const auto rising = a * decltype(a)(1.0 / 3) + decltype(a)(0.5);
+        return a <= -3 ? 0 : a < 3 ? rising : 1;
+    });
+    bind(module, "sigmoid", [](auto a) { return sigmoid_(a); }, [](auto a) {
+        const auto s = sigmoid_(a);
+        return s * (1 - s);
+    });
     bind(module, "logsigmoid", [](auto a) { return -((a < 0 ? -a : 0) + log1p_(exp_(-std::fabs(a)))); },
          [](auto a) { return sigmoid_(-a); });
+    bind(module, "silu", [](auto a) { return a * sigmoid_(a); }, [](auto a) {
+        const auto s = sigmoid_(a);
+        return s * (1 + a * (1 - s));
+    });
+    bind(module, "mish", [](auto a) {
+        const auto e = exp_(a), n = e * (e + 2);
+        return a > mish_limit<decltype(a)> ? a : a * (n / (n + 2));
+    }, [](auto a) {
+        const auto e = exp_(a), n = e * (e + 2), below = 1 / (n + 2);
+        const auto curved = below * (n + a * (e / (1 + e)) * (4 * (n + 1) * below));
+        return a > mish_limit<decltype(a)> ? 1 + (a - a) : curved;  // NaN at infinity, as the formula's
+    });
     bind(module, "elu", [](auto a, double alpha, double scale, double rate) {
         using T = decltype(a);
         const T below = expm1_(a * T(rate)) * T(alpha * scale);

@@ -18,9 +18,8 @@
 
 namespace tg {
 
-constexpr int kOperands = 3;    // at most
-constexpr Index kShort = 32;
-constexpr Index kPiece = 1024;  // elements gathered at a time; longer rows are pieces of their own
+constexpr int kOperands = 3;                  // at most
+constexpr Index kPiece = 1024, kShort = 32;  // elements gathered at a time; in rows that are not worth a piece each
 
 // The shape that operands are broadcast to.
 struct Shape {
@@ -53,25 +52,24 @@ void by_size(int bytes, const F& f) {
     if (bytes == 8) f(std::uint64_t());
 }
 
-struct Way {  // of one operand through a grid
-    const char* data;
-    Index item, steps[kMaxDims];  // in bytes
-    bool simple;                  // it moves like the result, or never
-    bool direct;                  // along a piece it is an array or one number as it lies
-    Index period;                 // elements of the result after which it is where it was
-};
-
 struct Grid {
+    struct Way {  // of one operand
+        const char* data;
+        int item;                // bytes of an element
+        bool simple, direct;     // it moves like the result, or never; along a piece it is an array or a number as it lies
+        Index period;            // elements of the result after which it is where it was
+        Index steps[kMaxDims];  // in bytes
+    };
     int dims = 0, count = 0;  // the first dimension is the innermost
     Index size = 1, sizes[kMaxDims];
     Way ways[kOperands];
-    bool rows;    // a piece must end where a row ends
-    Index piece;  // elements of a piece, at most
+    bool rows;    // a piece ends where a row ends
+    Index piece;  // elements of one, at most
 
     Grid(const Shape& shape, std::initializer_list<const Array*> operands) {
         for (const Array* x : operands) {
             Way& way = ways[count++];
-            way.data = x->data, way.item = item_size(x->type), way.steps[0] = 0, way.period = 1;
+            way.data = x->data, way.item = item_size(x->type), way.period = 1, way.steps[0] = 0;
         }
         for (int d = shape.dims - 1; d >= 0; --d) {
             const Index n = shape.sizes[d];
@@ -88,30 +86,30 @@ struct Grid {
             else sizes[dims++] = n;
         }
         if (dims == 0) sizes[dims++] = 1;
-        bool simple = true, plain = true, direct = true;  // in ascending order of what is possible
-        for (int k = 0; k < count; ++k) {
-            Way& way = ways[k];
-            bool linear = true;
+        choose_pieces();
+    }
+
+private:
+    void choose_pieces() {
+        bool simple = true, plain = true, direct = true;  // all operands are; as they lie, without repeats; as they lie
+        Index longest = 1;
+        for (Way* way = ways; way != ways + count; ++way) {
+            way->simple = true;
             Index before = 1;
             for (int d = 0; d < dims; before *= sizes[d++]) {
-                linear = linear && way.steps[d] == before * way.item;
-                if (way.steps[d] != 0) way.period = before * sizes[d];
+                way->simple = way->simple && way->steps[d] == before * way->item;
+                if (way->steps[d] != 0) way->period = before * sizes[d];
             }
-            way.simple = linear || way.period == 1;
-            way.direct = way.steps[0] == 0 || way.steps[0] == way.item;
-            simple = simple && way.simple;
-            plain = plain && (way.simple || (way.steps[0] == way.item && way.period == size));
-            direct = direct && way.direct;
+            way->simple = way->simple || way->period == 1;
+            way->direct = way->steps[0] == 0 || way->steps[0] == way->item;
+            simple = simple && way->simple;
+            plain = plain && (way->simple || (way->steps[0] == way->item && way->period == size));
+            direct = direct && way->direct;
+            if (way->period <= kPiece) longest = std::max(longest, way->period);
         }
         rows = !simple && sizes[0] > (plain ? kShort : kPiece);
-        piece = simple || (rows && direct) ? size : kPiece;
-        Index longest = 1;
-        for (int k = 0; k < count; ++k) {
-            Way& way = ways[k];
-            way.direct = way.simple || (rows && way.direct);
-            if (way.period > longest && way.period <= kPiece) longest = way.period;
-        }
-        if (!rows && !simple) piece -= kPiece % longest;
+        for (Way* way = ways; way != ways + count; ++way) way->direct = way->simple || (rows && way->direct);
+        piece = simple || (rows && direct) ? size : rows ? kPiece : kPiece - kPiece % longest;
     }
 };
 
@@ -120,7 +118,7 @@ struct Place {
     const char* x;
     Index at[kMaxDims];
 
-    Place(const Grid& grid, const Way& way, Index number) : x(way.data) {
+    Place(const Grid& grid, const Grid::Way& way, Index number) : x(way.data) {
         for (int d = 0; d < grid.dims; ++d) {
             at[d] = d + 1 < grid.dims ? number % grid.sizes[d] : number;
             number /= grid.sizes[d];
@@ -131,7 +129,7 @@ struct Place {
 
 // n elements of an operand from a place on, to `out`. Rows are short here: the last vector overlaps the one before it.
 template <class U>
-void gather(const Grid& grid, const Way& way, Place place, Index n, U* out) {
+void gather(const Grid& grid, const Grid::Way& way, Place place, Index n, U* out) {
     constexpr Index L = kLanes<U>;
     const Index step = way.steps[0];
     for (;;) {
@@ -154,13 +152,13 @@ void gather(const Grid& grid, const Way& way, Place place, Index n, U* out) {
     }
 }
 
-// Along a piece, an operand is a plain array or one number.
+// What an operand is along a piece: a plain array, or one number.
 struct Piece {
-    const char* data;
+    const void* data;
     bool one;
     template <class T>
     const T* at() const {
-        return reinterpret_cast<const T*>(data);
+        return static_cast<const T*>(data);
     }
 };
 
@@ -175,17 +173,12 @@ template <class Body>
         n = std::min(end - begin, grid.piece);
         if (grid.rows) n = std::min(n, grid.sizes[0] - begin % grid.sizes[0]);
         for (int k = 0; k < grid.count; ++k) {
-            const Way& way = grid.ways[k];
-            if (way.simple) {
-                pieces[k] = {way.data + begin * way.steps[0], way.steps[0] == 0};
-            } else if (way.direct) {
-                pieces[k] = {Place(grid, way, begin).x, way.steps[0] == 0};
-            } else if (begin == first || grid.piece % way.period != 0) {
-                pieces[k] = {blocks[k], false};
-                by_size(static_cast<int>(way.item), [&](auto u) {
-                    gather(grid, way, Place(grid, way, begin), n, reinterpret_cast<decltype(u)*>(blocks[k]));
-                });
-            }
+            const Grid::Way& way = grid.ways[k];
+            if (!way.direct && begin != first && grid.piece % way.period == 0) continue;  // gathered before
+            const Place place(grid, way, begin);
+            pieces[k] = way.direct ? Piece{place.x, way.steps[0] == 0} : Piece{blocks[k], false};
+            const auto put = [&](auto u) { gather(grid, way, place, n, reinterpret_cast<decltype(u)*>(blocks[k])); };
+            if (!way.direct) by_size(way.item, put);
         }
         body(begin, n, pieces);
     }
@@ -216,8 +209,7 @@ void loop(Types<T, More...>, const Piece* p, R* out, Index n, F f, X... x) {
     else loop(Types<More...>(), p + 1, out, n, f, x..., p->at<T>());
 }
 
-// What all that is for: f of every element of operands whose elements are T, written to `to`, an array of that shape; or
-// to a new one.
+// f of all elements of operands whose elements are T: written to `to`, an array of that shape, or to a new one.
 template <class T>
 struct In {
     const Array& array;
@@ -227,7 +219,6 @@ void evaluate(const Shape& shape, R* to, Index grain, F f, In<T>... x) {
     walk(Grid(shape, {&x.array...}), grain,
          [=](Index first, Index n, const Piece* p) { loop(Types<T...>(), p, to + first, n, f); });
 }
-
 template <class T>
 constexpr Type type_of = std::is_same_v<T, float>    ? Type::f32
                          : std::is_same_v<T, double> ? Type::f64

@@ -6,8 +6,6 @@
 // a bit of the sum. Threads therefore share columns, not rows.
 
 #include <cstring>
-#include <functional>
-#include <numeric>
 #include <vector>
 
 #include "broadcast.hpp"
@@ -16,9 +14,10 @@
 namespace tg {
 namespace {
 
+using py::handle;
 constexpr Index kShared = 1 << 16;  // elements from which threads share
 constexpr Index kNever = Index(1) << 60;
-constexpr Index kColumns = 64;      // that one thread adds at a time
+constexpr Index kColumns = 64;  // that one thread adds at a time
 
 struct Rows {
     bool usable = false;         // all indices are arrays of int64 or int32, fit together and lie within the array
@@ -28,32 +27,34 @@ struct Rows {
 
 Rows rows_of(const char* function, const py::tuple& index, int dims, const Index* sizes) {
     Rows rows;
-    if (index.empty() || static_cast<int>(index.size()) > dims) return rows;
     std::vector<Array> arrays;
-    for (py::handle one : index) {
+    if (index.empty() || static_cast<int>(index.size()) > dims) return rows;
+    for (handle one : index) {
         if (!is_array(one)) return rows;
         arrays.push_back(view(function, "an index", one));
         const Array& x = arrays.back();
         if ((x.type != Type::i64 && x.type != Type::i32) || !rows.shape.meet(x)) return rows;
     }
-    const Index total = std::accumulate(rows.shape.sizes, rows.shape.sizes + rows.shape.dims, Index(1), std::multiplies<>());
-    rows.numbers.assign(static_cast<std::size_t>(total), 0);
-    std::vector<Index> next(rows.numbers);
+    Index total = 1;
+    for (int d = 0; d < rows.shape.dims; ++d) total *= rows.shape.sizes[d];
+    rows.numbers.resize(static_cast<std::size_t>(total));
     rows.usable = true;
+    std::vector<Index> before;  // the numbers by the indices so far
     for (const Array& x : arrays) {
         const Index size = *sizes++;
         const auto place = [&](Index at) {
             rows.usable = rows.usable && -size <= at && at < size;
             return at < 0 ? at + size : at;
         };
-        if (x.type == Type::i64) evaluate(rows.shape, next.data(), kNever, place, In<std::int64_t>{x});
-        else evaluate(rows.shape, next.data(), kNever, place, In<std::int32_t>{x});
-        for (std::size_t i = 0; i < next.size(); ++i) rows.numbers[i] = rows.numbers[i] * size + next[i];
+        if (x.type == Type::i64) evaluate(rows.shape, rows.numbers.data(), kNever, place, In<std::int64_t>{x});
+        else evaluate(rows.shape, rows.numbers.data(), kNever, place, In<std::int32_t>{x});
+        for (std::size_t i = 0; i < before.size(); ++i) rows.numbers[i] += before[i] * size;
+        if (index.size() > 1) before = rows.numbers;
     }
     return rows;
 }
 
-py::object take(py::handle object, const py::tuple& index) {
+py::object take(handle object, const py::tuple& index) {
     const Array x = view("take", "x", object);
     const int indexed = static_cast<int>(index.size());
     Rows rows = rows_of("take", index, x.dims, x.shape);
@@ -64,13 +65,14 @@ py::object take(py::handle object, const py::tuple& index) {
     const Array out = empty(x.type, rows.shape.dims, rows.shape.sizes);
     by_size(item_size(x.type), [&](auto u) {
         using U = decltype(u);
-        share(static_cast<Index>(rows.numbers.size()), kShared / 4, [&](Index begin, Index end) {
-            for (Index i = begin; i < end; ++i) {
-                const U* const row = x.at<U>() + rows.numbers[static_cast<std::size_t>(i)] * width;
-                if (width == 1) out.at<U>()[i] = *row;
-                else std::memcpy(out.at<U>() + i * width, row, static_cast<std::size_t>(width) * sizeof(U));
-            }
-        }, std::max(width, Index(1)));
+        const auto copy = [width, from = x.at<U>(), to = out.at<U>(), row = rows.numbers.data()](Index begin, Index end) {
+            const auto bytes = static_cast<std::size_t>(width) * sizeof(U);
+            if (width == 1)
+                for (Index i = begin; i < end; ++i) to[i] = from[row[i]];
+            else
+                for (Index i = begin; i < end; ++i) std::memcpy(to + i * width, from + row[i] * width, bytes);
+        };
+        share(static_cast<Index>(rows.numbers.size()), kShared / 4, copy, std::max(width, Index(1)));
     });
     return out.owner;
 }
@@ -90,7 +92,7 @@ void add_rows(const T* from, const std::vector<Index>& rows, Index width, T* to)
     parallel_ranges(width, kColumns, columns);
 }
 
-py::object put_add(py::handle object, const py::tuple& index, const py::tuple& shape) {
+py::object put_add(handle object, const py::tuple& index, const py::tuple& shape) {
     const Array x = dense("put_add", "x", object);
     const int dims = static_cast<int>(shape.size()), indexed = static_cast<int>(index.size());
     Index sizes[kMaxDims], width = 1;
@@ -125,7 +127,7 @@ struct Extent {
 
 // Writes an array of the same dtype into a contiguous one; all else (another dtype, other memory orders, arrays that
 // overlap, Python numbers) is NumPy's affair.
-void assign(py::handle object, py::handle source) {
+void assign(handle object, handle source) {
     const auto others = [&] { numpy("assign")(object, source); };
     if (!is_array(object) || !is_array(source)) return others();
     const Array x = view("assign", "the target", object), value = view("assign", "the value", source);

@@ -51,29 +51,26 @@ public:
     // Applies formula(number of the parameter), a function of an element, its gradient, and its two numbers of state.
     template <class Formula>
     void step(const Formula& formula) {
-        std::vector<Index> first;  // the number of each parameter's first block
-        Index blocks = 0;
-        for (const Parameter& one : all_) {
-            first.push_back(blocks);
-            blocks += (one.p.array.size() + kBlock - 1) / kBlock;
-        }
-        const auto block = [&](Index i) {
-            const auto k = static_cast<std::size_t>(std::upper_bound(first.begin(), first.end(), i) - first.begin() - 1);
-            const auto update = [&, begin = (i - first[k]) * kBlock](auto t) {
-                using T = decltype(t);
-                const Parameter& one = all_[k];
-                const auto at = [&](const Target& x) { return (x.array.data ? x.array : one.p.array).template at<T>(); };
-                T *const p = at(one.p), *const s = at(one.state[0]), *const v = at(one.state[1]);
-                const T* const g = one.g.at<T>();
-                const Index end = std::min(begin + kBlock, one.g.size());
-                const auto apply = formula(k);
+        std::vector<Index> first{0};  // the number of each parameter's first block
+        for (const Parameter& one : all_) first.push_back(first.back() + (one.g.size() + kBlock - 1) / kBlock);
+        const auto update = [&](std::size_t k, Index begin, auto t) {
+            using T = decltype(t);
+            const Parameter& one = all_[k];
+            const Index end = std::min(begin + kBlock, one.g.size());
+            const auto at = [&](const Array& x) { return (x.data ? x : one.p.array).template at<T>(); };
+            T *const p = at(one.p.array), *const s = at(one.state[0].array), *const v = at(one.state[1].array);
+            const T* const g = one.g.at<T>();
+            const auto apply = formula(k);
 #pragma omp simd
-                for (Index j = begin; j < end; ++j) apply(p[j], g[j], s[j], v[j]);
-            };
-            if (all_[k].g.type == Type::f32) update(float());
-            else update(double());
+            for (Index j = begin; j < end; ++j) apply(p[j], g[j], s[j], v[j]);
         };
-        share(blocks, kBlock, [&](Index begin, Index end) { for (Index i = begin; i < end; ++i) block(i); }, kBlock);
+        share(first.back(), kBlock, [&](Index begin, Index end) {
+            for (Index i = begin; i < end; ++i) {
+                const auto k = static_cast<std::size_t>(std::upper_bound(first.begin(), first.end(), i) - first.begin() - 1);
+                if (all_[k].g.type == Type::f32) update(k, (i - first[k]) * kBlock, float());
+                else update(k, (i - first[k]) * kBlock, double());
+            }
+        }, kBlock);
         for (const Parameter& one : all_) one.p.finish(), one.state[0].finish(), one.state[1].finish();
     }
 
