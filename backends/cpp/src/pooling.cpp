@@ -28,18 +28,26 @@ using Two = std::array<Index, 2>;
 using Four = std::array<Index, 4>;                      // at the top, at the bottom, at the left, at the right
 using Settings = std::tuple<Two, Two, Four, Two, Two>;  // size, stride, padding, dilation, how many windows
 using Counting = std::optional<Two>;                    // how far outside of the image an average counts zeros
+using One = std::integral_constant<Index, 1>;
 using Divisor = std::optional<Index>;                   // what a sum is divided by, in place of how many it is of
 
 constexpr Index kBlock = 1 << 15;  // elements that a thread takes at a time
+
+// A place of the kernel: where it is in the plane for window (0, 0), and in which windows, rows and columns of them from
+// the first to before the last, it is in the image.
+struct Place {
+    Index at;
+    Two rows, columns;
+    bool in(Index row) const { return rows[0] <= row && row < rows[1]; }
+};
 
 struct Windows {
     Index planes;
     Two image, size, stride;
     Four padding;
     Two dilation, counts;
-    std::vector<Two> inside[2];  // for each row, each column of the kernel: the windows in which it is in the image, from .. to
+    std::vector<Place> places = {};
     Index whole_rows = 0;  // the elements of a window that consists of whole rows of the image, side by side
-    std::vector<Index> offsets;  // where each place is in the plane for window (0, 0)
 
     // ValueError where a window would lie in the padding alone, or could not be at all.
     Windows(const char* function, const Array& x, const Settings& settings) {
@@ -47,6 +55,7 @@ struct Windows {
         std::tie(size, stride, padding, dilation, counts) = settings;
         planes = x.shape[0] * x.shape[1], image = {x.shape[2], x.shape[3]};
         bool fits = std::min({size[0], size[1], stride[0], stride[1], dilation[0], dilation[1], counts[0], counts[1]}) > 0;
+        std::vector<Two> inside[2];  // for each row and each column of the kernel
         for (int side = 0; side < 2 && fits; ++side) {
             for (Index i = 0; i < size[side]; ++i) {
                 const Index at = i * dilation[side] - padding[2 * side], room = image[side] - 1 - at;
@@ -60,23 +69,11 @@ struct Windows {
         if (size[1] == image[1] && padding == Four{}) whole_rows = size[0] * image[1];
         for (Index i = 0; i < size[0]; ++i)
             for (Index j = 0; j < size[1]; ++j)
-                offsets.push_back((i * dilation[0] - padding[0]) * image[1] + j * dilation[1] - padding[2]);
+                places.push_back({(i * dilation[0] - padding[0]) * image[1] + j * dilation[1] - padding[2], inside[0][i], inside[1][j]});
     }
     Index inputs() const { return image[0] * image[1]; }
     Index outputs() const { return counts[0] * counts[1]; }
-    bool reaches(Index row, Index i) const { return inside[0][i][0] <= row && row < inside[0][i][1]; }
     Index down() const { return stride[0] * image[1]; }  // from a row of windows to the next
-    // Calls f(where it is in a plane seen from the first window's row, length) for the rows of the image in a row of windows.
-    template <class F>
-    void each_line(Index row, const F& f) const {
-        for (Index i = 0; i < size[0]; ++i)
-            if (reaches(row, i)) f((i - padding[0]) * image[1], image[1]);
-    }
-    // Calls f(where it is in a row of the image for window 0, first window, last) for the columns of the kernel.
-    template <class F>
-    void each_column(const F& f) const {
-        for (Index j = 0; j < size[1]; ++j) f(j - padding[2], inside[1][j][0], inside[1][j][1]);
-    }
     // What the sum of each window is divided by.
     template <class T>
     std::vector<T> divisors(const Two& counting, const Divisor& divisor) const {
@@ -98,19 +95,19 @@ void largest(const Windows& p, Step step, const T* x, T* out, Kept* kept) {
     for (Index row = 0; row < p.counts[0]; ++row, x += p.down(), out += p.counts[1], kept += p.counts[1]) {
         std::fill_n(where, p.counts[1], Int(-1));
         std::fill_n(out, p.counts[1], -std::numeric_limits<T>::infinity());
-        for (Index i = 0; i < p.size[0]; ++i)
-            for (Index j = 0; p.reaches(row, i) && j < p.size[1]; ++j) {
-                const Int place = static_cast<Int>(i * p.size[1] + j);
-                const T* const from = x + p.offsets[place];
-                const Index end = p.inside[1][j][1];
+        for (Int number = 0; number < static_cast<Int>(p.places.size()); ++number) {
+            const Place& place = p.places[number];
+            if (!place.in(row)) continue;
+            const T* const from = x + place.at;
+            const Index end = place.columns[1];
 #pragma omp simd simdlen(8)
-                for (Index k = p.inside[1][j][0]; k < end; ++k) {
-                    const T value = from[k * step];
-                    const bool better = (value > out[k]) | (value != value) | (where[k] < 0);
-                    out[k] = better ? value : out[k];
-                    where[k] = better ? place : where[k];
-                }
+            for (Index k = place.columns[0]; k < end; ++k) {
+                const T value = from[k * step];
+                const bool better = (value > out[k]) | (value != value) | (where[k] < 0);
+                out[k] = better ? value : out[k];
+                where[k] = better ? number : where[k];
             }
+        }
         std::copy_n(where, p.counts[1], kept);
     }
 }
@@ -119,51 +116,51 @@ template <class T, class Kept>
 void largest_back(const Windows& p, const T* g, const Kept* kept, T* gx) {
     std::fill_n(gx, p.inputs(), T(0));
     for (Index row = 0; row < p.counts[0]; ++row, gx += p.down())
-        for (Index k = 0; k < p.counts[1]; ++k, ++g, ++kept) gx[k * p.stride[1] + p.offsets[*kept]] += *g;
+        for (Index k = 0; k < p.counts[1]; ++k, ++g, ++kept) gx[k * p.stride[1] + p.places[*kept].at] += *g;
+}
+
+// to[k * to_step] += from[k * from_step] for all k in the range.
+template <class T, class To, class From>
+void add(Two range, T* to, To to_step, const T* from, From from_step) {
+    const Index end = range[1];
+#pragma omp simd simdlen(8)
+    for (Index k = range[0]; k < end; ++k) to[k * to_step] += from[k * from_step];
 }
 
 template <class Step, class T>
 void average(const Windows& p, Step step, const T* x, const T* divisors, T* out) {
     std::fill_n(out, p.outputs(), T(0));
-    T* const line = p.whole_rows ? nullptr : scratch<T>(Slot::other, p.image[1]);
+    const Index width = p.image[1];
+    T* const line = p.whole_rows ? nullptr : scratch<T>(Slot::other, width);
     for (Index row = 0; row < p.counts[0]; ++row, x += p.down()) {
         T* const sums = out + row * p.counts[1];
         T sum = 0;
 #pragma omp simd reduction(+ : sum)
         for (Index k = 0; k < p.whole_rows; ++k) sum += x[k];
-        if (p.whole_rows) *sums = sum;
+        *sums = sum;
         if (p.whole_rows) continue;
-        std::fill_n(line, p.image[1], T(0));
-        p.each_line(row, [=](Index at, Index length) {
-#pragma omp simd
-            for (Index k = 0; k < length; ++k) line[k] += x[at + k];
-        });
-        p.each_column([=](Index at, Index first, Index last) {
-#pragma omp simd simdlen(8)
-            for (Index k = first; k < last; ++k) sums[k] += line[at + k * step];
-        });
+        std::fill_n(line, width, T(0));
+        for (Index i = 0; i < p.size[0]; ++i)
+            if (p.places[i * p.size[1]].in(row)) add({0, width}, line, One(), x + (i - p.padding[0]) * width, One());
+        for (Index j = 0; j < p.size[1]; ++j) add(p.places[j].columns, sums, One(), line + j - p.padding[2], step);
     }
     for (Index i = 0; i < p.outputs(); ++i) out[i] /= divisors[i];
 }
 
 template <class Step, class T>
 void average_back(const Windows& p, Step step, const T* g, const T* divisors, T* gx) {
-    T *const shares = scratch<T>(Slot::other, p.image[1] + p.outputs()), *const line = shares + p.outputs();
+    const Index width = p.image[1];
+    T *const shares = scratch<T>(Slot::other, width + p.outputs()), *const line = shares + p.outputs();
     for (Index i = 0; i < p.outputs(); ++i) shares[i] = g[i] / divisors[i];
     std::fill_n(gx, p.inputs(), T(0));
     for (Index row = 0; row < p.counts[0]; ++row, gx += p.down()) {
         const T* const share = shares + row * p.counts[1];
         for (Index k = 0; k < p.whole_rows; ++k) gx[k] += *share;
         if (p.whole_rows) continue;
-        std::fill_n(line, p.image[1], T(0));
-        p.each_column([=](Index at, Index first, Index last) {
-#pragma omp simd simdlen(8)
-            for (Index k = first; k < last; ++k) line[at + k * step] += share[k];
-        });
-        p.each_line(row, [=](Index at, Index length) {
-#pragma omp simd
-            for (Index k = 0; k < length; ++k) gx[at + k] += line[k];
-        });
+        std::fill_n(line, width, T(0));
+        for (Index j = 0; j < p.size[1]; ++j) add(p.places[j].columns, line + j - p.padding[2], step, share, One());
+        for (Index i = 0; i < p.size[0]; ++i)
+            if (p.places[i * p.size[1]].in(row)) add({0, width}, gx + (i - p.padding[0]) * width, One(), line, One());
     }
 }
 
@@ -176,7 +173,7 @@ void each_plane(const Windows& p, const F& f) {
             for (Index plane = begin; plane < end; ++plane) f(step, plane * p.inputs(), plane * p.outputs());
         }, p.inputs());
     };
-    if (p.stride[1] == 1) return all(std::integral_constant<Index, 1>());
+    if (p.stride[1] == 1) return all(One());
     if (p.stride[1] == 2) return all(std::integral_constant<Index, 2>());
     all(p.stride[1]);
 }
@@ -193,7 +190,7 @@ py::tuple pool(const char* function, py::handle images, const Settings& settings
     const Array x = dense(function, "x", images);
     const Windows p(function, x, settings);
     const Array out = empty(x.type, {x.shape[0], x.shape[1], p.counts[0], p.counts[1]});
-    const Array kept = counting ? Array() : empty(p.offsets.size() < 256 ? Type::u8 : Type::i32, out.dims, out.shape);
+    const Array kept = counting ? Array() : empty(p.places.size() < 256 ? Type::u8 : Type::i32, out.dims, out.shape);
     by_float(function, "x", x, [&](auto zero) {
         using T = decltype(zero);
         if (!counting)
