@@ -85,26 +85,21 @@ struct Region {
     std::vector<Link> places;
 };
 
+// Some rows of an image, `begin` to `end`, or of several small ones: what is written in one go. Without steps, what that
+// reads of each image, padding included, is `height` rows of `pitch` pixels from (top, left) on.
 struct Unit {
-    Index image, images, begin, end;  // it writes rows `begin` to `end` of so many images
+    Index image, images, begin, end, top, left, height, pitch;
     Index rows() const { return end - begin; }
-};
 
-// A copy of what a unit reads, with the padding: it begins at (top, left) of the image.
-struct Frame {
-    Index top, left, height, pitch;
-
+    // Copies that, of `count` planes.
     template <class T>
     void copy(const T* planes, Index count, Index h, Index w, T* to) const {
-        const Index begin = std::clamp<Index>(-left, 0, pitch), end = std::clamp<Index>(w - left, begin, pitch);
+        const Index first = std::clamp<Index>(-left, 0, pitch), last = std::clamp<Index>(w - left, first, pitch);
+        std::fill(to, to + count * height * pitch, T(0));
         for (Index plane = 0; plane < count; ++plane)
             for (Index y = top; y < top + height; ++y, to += pitch) {
-                const bool inside = y >= 0 && y < h;
-                std::fill(to, to + (inside ? begin : pitch), T(0));
-                if (!inside) continue;
                 const T* const row = planes + (plane * h + y) * w + left;
-                std::copy(row + begin, row + end, to + begin);
-                std::fill(to + end, to + pitch, T(0));
+                if (y >= 0 && y < h) std::copy(row + first, row + last, to + first);
             }
     }
 };
@@ -115,6 +110,7 @@ struct Plan {
     Index images, channels, channel_step, lanes, lane_step;  // the steps are the weight's
     Index width;                                             // lanes, filled up to whole vectors
     std::vector<Region> regions = {};
+    std::vector<Link> columns = {};             // a vector of lanes each
     double terms = 0;                           // a pixel's, on average
     Index together = 1, piece = 1, pieces = 1;  // a unit: so many images, or so many rows; pieces of an image
 
@@ -123,7 +119,8 @@ struct Plan {
     Index depth() const { return channels * y.kernel * x.kernel; }
     bool without_steps() const { return y.step * y.divide * x.step * x.divide == 1; }
 
-    Plan& finish() {
+    Plan& finish(Index vector) {
+        for (Index at = 0; at < width; at += vector) columns.push_back({at, at});
         const std::vector<Kind> down = y.kinds(), across = x.kinds();
         for (const Kind& p : down)
             for (const Kind& q : across) {
@@ -137,14 +134,15 @@ struct Plan {
             }
         const Index share = std::max<Index>(1, images / kParts), fit = std::max<Index>(1, kUnitPixels / x.to_size);
         together = std::clamp<Index>(fit / y.to_size, 1, share);
-        pieces = (y.to_size + fit - 1) / fit;
-        piece = (y.to_size + pieces - 1) / pieces;
+        piece = std::min(fit, y.to_size);
+        pieces = (y.to_size + piece - 1) / piece;
         return *this;
     }
     Index units() const { return (images + together - 1) / together * pieces; }
     Unit unit(Index i) const {
-        const Index image = i / pieces * together, begin = std::min(i % pieces * piece, y.to_size);
-        return {image, std::min(together, images - image), begin, std::min(begin + piece, y.to_size)};
+        const Index image = i / pieces * together, begin = i % pieces * piece, end = std::min(begin + piece, y.to_size);
+        return {image, std::min(together, images - image), begin, end, begin + y.low(), x.low(), end - begin + y.reach(),
+                x.to_size + x.reach()};
     }
     // A unit's pixels of a region: where they read, `image_step` being from image to image, and which pixels of the unit
     // they are. Returns the end.
@@ -157,16 +155,14 @@ struct Plan {
                                  ((image * unit.rows() + p.at - unit.begin) * x.to_size + q.at) * width};
         return to;
     }
-    // The rest without steps. What a unit reads, and for each (c, i, j) where it is in the weight and in that. Returns the end.
-    Frame frame(const Unit& unit) const {
-        return {unit.begin + y.low(), x.low(), unit.rows() + y.reach(), x.to_size + x.reach()};
-    }
-    Link* places(const Frame& frame, Link* to) const {
+    // Without steps: for each (c, i, j) where it is in the weight, and in the unit's copy. Returns the end.
+    Link* places(const Unit& unit, Link* to) const {
         for (Index c = 0; c < channels; ++c)
             for (Index i = 0; i < y.kernel; ++i)
-                for (Index j = 0; j < x.kernel; ++j)
-                    *to++ = {c * channel_step + i * x.kernel + j,
-                             (c * frame.height + y.origin + i * y.spread - y.low()) * frame.pitch + x.origin + j * x.spread - x.low()};
+                for (Index j = 0; j < x.kernel; ++j) {
+                    const Index row = c * unit.height + y.origin + i * y.spread - y.low();
+                    *to++ = {c * channel_step + i * x.kernel + j, row * unit.pitch + x.origin + j * x.spread - x.low()};
+                }
         return to;
     }
 };
@@ -174,41 +170,28 @@ struct Plan {
 template <class T>
 Plan forward_plan(const Geometry& k) {
     return Plan{{k.h, k.rows, k.kh, k.sh, -k.top, k.dh, 1}, {k.w, k.columns, k.kw, k.sw, -k.left, k.dw, 1},
-                k.images, k.in, k.places(), k.out, k.in * k.places(), padded<T>(k.out)}.finish();
+                k.images, k.in, k.places(), k.out, k.in * k.places(), padded<T>(k.out)}.finish(kLanes<T>);
 }
 
 // Window Y reads pixel y at place i if y = Y s - before + i spread: then y gets from Y = (y + before - i spread) / s.
 template <class T>
 Plan backward_plan(const Geometry& k) {
     return Plan{{k.rows, k.h, k.kh, 1, k.top, -k.dh, k.sh}, {k.columns, k.w, k.kw, 1, k.left, -k.dw, k.sw},
-                k.images, k.out, k.in * k.places(), k.in, k.places(), padded<T>(k.in)}.finish();
-}
-
-template <class T>
-Index vectors(Index lanes) {
-    return (lanes + kLanes<T> - 1) / kLanes<T>;
+                k.images, k.out, k.in * k.places(), k.in, k.places(), padded<T>(k.in)}.finish(kLanes<T>);
 }
 
 // to[i][lane] = from[lane][i], and 0 in the lanes that fill up the last vector.
 template <class T>
 void into_lanes(const T* from, Index from_row, Index lanes, Index count, T* to) {
-    const Index width = vectors<T>(lanes) * kLanes<T>;
+    const Index width = padded<T>(lanes);
     if (lanes < width) std::fill(to, to + count * width, T(0));
     transpose(from, from_row, 1, lanes, count, to, width);
-}
-
-template <class T>
-std::vector<Link> vectors_of(Index width) {
-    std::vector<Link> all;
-    for (Index at = 0; at < width; at += kLanes<T>) all.push_back({at, at});
-    return all;
 }
 
 template <class T>
 void channels_in_lanes(const Plan& p, const Geometry& k, const T* from, const T* weight, const T* bias, T* out) {
     const Index depth = p.depth(), width = p.width, image_step = k.groups * p.channels * p.from_plane();
     const Index lump = p.channel_step == k.places() ? depth : k.places();  // of the weight's numbers, side by side
-    const std::vector<Link> columns = vectors_of<T>(width);
     T* const packed = scratch<T>(Slot::conv_a, k.groups * depth * width);
     parallel_if(double(depth) * width * k.groups >= kWorthThreads, k.groups * (depth / lump), [&](Index i) {
         const Index group = i / (depth / lump), first = i % (depth / lump) * lump;
@@ -224,7 +207,8 @@ void channels_in_lanes(const Plan& p, const Geometry& k, const T* from, const T*
             const T* const images = from + (unit.image * k.groups + group) * p.channels * p.from_plane();
             for (const Region& region : p.regions)
                 lookup<T>({images, rows, p.points(unit, region, image_step, rows) - rows, region.places.data(),
-                           static_cast<Index>(region.places.size()), packed + group * depth * width, columns.data(), width / kLanes<T>, c, false});
+                           Index(region.places.size()), packed + group * depth * width, p.columns.data(), width / kLanes<T>,
+                           c, false});
             for (Index image = 0; image < unit.images; ++image) {
                 T* const to = out + ((unit.image + image) * k.groups + group) * p.lanes * p.to_plane() + unit.begin * p.x.to_size;
                 transpose(c + image * pixels * width, width, 1, pixels, p.lanes, to, p.to_plane());
@@ -239,19 +223,18 @@ template <class T>
 void pixels_in_lanes(const Plan& p, const Geometry& k, const T* from, const T* weight, const T* bias, T* out) {
     parallel_if(k.work() >= kWorthThreads, p.units(), [&](Index i) {
         const Unit unit = p.unit(i);
-        const Frame frame = p.frame(unit);
-        Link* const terms = scratch<Link>(Slot::other, p.depth() + p.lanes + unit.rows() * vectors<T>(p.x.to_size));
-        Link *const rows = p.places(frame, terms), *const columns = rows + p.lanes, *column = columns;
+        Link* const terms = scratch<Link>(Slot::other, p.depth() + p.lanes + unit.rows() * padded<T>(p.x.to_size) / kLanes<T>);
+        Link *const rows = p.places(unit, terms), *const columns = rows + p.lanes, *column = columns;
         for (Index lane = 0; lane < p.lanes; ++lane) rows[lane] = {lane * p.lane_step, lane * p.to_plane()};
         for (Index y = 0; y < unit.rows(); ++y)
             for (Index x = 0; x < p.x.to_size; x += kLanes<T>) {
                 const Index start = std::min(x, p.x.to_size - kLanes<T>);  // the last vector of a row ends with it
-                *column++ = {y * frame.pitch + start, (unit.begin + y) * p.x.to_size + start};
+                *column++ = {y * unit.pitch + start, (unit.begin + y) * p.x.to_size + start};
             }
-        T* const copy = scratch<T>(Slot::conv_b, p.channels * frame.height * frame.pitch);
+        T* const copy = scratch<T>(Slot::conv_b, p.channels * unit.height * unit.pitch);
         for (Index part = 0; part < unit.images * k.groups; ++part) {
             const Index group = part % k.groups, image = unit.image * k.groups + part;
-            frame.copy(from + image * p.channels * p.from_plane(), p.channels, p.y.size, p.x.size, copy);
+            unit.copy(from + image * p.channels * p.from_plane(), p.channels, p.y.size, p.x.size, copy);
             lookup<T>({weight + group * k.weights(), rows, p.lanes, terms, p.depth(), copy, columns, column - columns,
                        out + image * p.lanes * p.to_plane(), false, bias ? bias + group * p.lanes : nullptr});
         }
@@ -262,16 +245,16 @@ template <class T>
 void run(const Plan& p, const Geometry& k, const T* from, const T* weight, const T* bias, T* out) {
     // Multiply-adds a pixel, in numbers. A transposition takes as long as some 8 terms, a copy as some 4.
     const double left = (p.terms + 8) * double(p.width);
-    const double right = (p.depth() + 4.0) * p.lanes * vectors<T>(p.x.to_size) * kLanes<T> / p.x.to_size;
+    const double right = (p.depth() + 4.0) * p.lanes * padded<T>(p.x.to_size) / p.x.to_size;
     const bool pixels = p.without_steps() && p.x.to_size >= kLanes<T> && right < left;
     (pixels ? pixels_in_lanes<T> : channels_in_lanes<T>)(p, k, from, weight, bias, out);
 }
 
-// The sum of products of the numbers in two blocks, rows of which lie so far apart.
+// The sum of products of the numbers in two blocks: rows of a lie so far apart, those of b side by side.
 template <class T>
-T dot(const T* a, Index a_row, const T* b, Index b_row, Index rows, Index columns) {
+T dot(const T* a, Index a_row, const T* b, Index columns, Index rows) {
     Vec<T> sum{};
-    for (Index y = 0; y < rows; ++y, a += a_row, b += b_row) {
+    for (Index y = 0; y < rows; ++y, a += a_row, b += columns) {
         Index x = 0;
         for (; x + kLanes<T> <= columns; x += kLanes<T>) sum += load(a + x) * load(b + x);
         if (x < columns) sum += load_first(a + x, columns - x, T(0)) * load_first(b + x, columns - x, T(0));
@@ -285,40 +268,34 @@ template <class T>
 void backward_weight(const Geometry& k, const T* x, const T* g, T* gw) {
     const Plan p = forward_plan<T>(k);
     const Index depth = p.depth(), width = p.width, plane = p.to_plane(), from_plane = p.from_plane();
+    const Index image_step = k.groups * k.in * from_plane;
     const Index units = p.units(), parts = std::clamp<Index>(units, 1, kParts), size = k.groups * depth * width;
     const bool few = p.without_steps() && 4 * p.lanes <= width;
-    const std::vector<Link> columns = vectors_of<T>(width);
     T* const sums = scratch<T>(Slot::conv_a, parts * size);
     std::fill(sums, sums + parts * size, T(0));
     parallel_if(k.work() >= kWorthThreads, parts, [&](Index part) {
         for (Index i = part * units / parts; i < (part + 1) * units / parts; ++i) {
             const Unit unit = p.unit(i);
             const Index pixels = unit.rows() * k.columns;
-            const Frame frame = p.frame(unit);
             Link* const links = scratch<Link>(Slot::other, few ? depth : unit.images * pixels);
-            T* const copy = scratch<T>(Slot::conv_b, few ? k.in * frame.height * frame.pitch : unit.images * pixels * width);
-            if (few) p.places(frame, links);
+            T* const copy = scratch<T>(Slot::conv_b, few ? k.in * unit.height * unit.pitch : unit.images * pixels * width);
+            if (few) p.places(unit, links);
             for (Index group = 0; group < k.groups; ++group) {
                 const T* const from = x + (unit.image * k.groups + group) * k.in * from_plane;
                 T* const sum = sums + part * size + group * depth * width;
                 for (Index image = 0; image < unit.images; ++image) {
-                    const Index at = ((unit.image + image) * k.groups + group) * k.out * plane + unit.begin * k.columns;
-                    if (!few) {
-                        into_lanes(g + at, plane, k.out, pixels, copy + image * pixels * width);
-                        continue;
-                    }
-                    frame.copy(from + image * k.groups * k.in * from_plane, k.in, k.h, k.w, copy);
-                    for (Index r = 0; r < depth; ++r)
-                        for (Index o = 0; o < k.out; ++o)
-                            sum[r * width + o] += dot(copy + links[r].at, frame.pitch, g + at + o * plane, k.columns,
-                                                      unit.rows(), k.columns);
+                    const T* const to = g + ((unit.image + image) * k.groups + group) * k.out * plane + unit.begin * k.columns;
+                    if (few) unit.copy(from + image * image_step, k.in, k.h, k.w, copy);
+                    else into_lanes(to, plane, k.out, pixels, copy + image * pixels * width);
+                    for (Index o = 0; few && o < k.out; ++o)
+                        for (Index r = 0; r < depth; ++r)
+                            sum[r * width + o] += dot(copy + links[r].at, unit.pitch, to + o * plane, k.columns, unit.rows());
                 }
-                for (const Region& region : p.regions) {
-                    if (few) break;
-                    const Index count = p.points(unit, region, k.groups * k.in * from_plane, links) - links;
-                    lookup<T>({from, region.places.data(), static_cast<Index>(region.places.size()), links, count, copy,
-                               columns.data(), width / kLanes<T>, sum, true});
-                }
+                for (const Region& region : p.regions)
+                    if (!few)
+                        lookup<T>({from, region.places.data(), Index(region.places.size()), links,
+                                   p.points(unit, region, image_step, links) - links, copy, p.columns.data(),
+                                   width / kLanes<T>, sum, true});
             }
         }
     });
