@@ -37,15 +37,20 @@ constexpr Index kParts = 8;            // units at least, where there are so man
 constexpr double kWorthThreads = 1e6;  // multiply-adds: some ten microseconds
 constexpr Index kTogether = 8;         // channels whose planes are summed together: they lie side by side
 
+using Two = std::array<Index, 2>;   // along rows, along columns
+using Four = std::array<Index, 4>;  // at the top, at the bottom, at the left, at the right
+
 struct Geometry {
     Index images, groups, in, out;  // `in` and `out` channels of one group
-    Index h, w, rows, columns;      // the images' size, and the windows' grid
-    Index kh, kw, sh, sw, top, left, dh, dw;
-    Index places() const { return kh * kw; }
+    Two image, grid, kernel;        // sizes: of an image, of the grid of windows, of the kernel
+    Two stride, before, dilation;   // `before`: the padding there
+    Index places() const { return kernel[0] * kernel[1]; }
     Index weights() const { return out * in * places(); }  // of a group
-    double work() const { return double(images) * groups * weights() * rows * columns; }
-    Array image_array(Type type) const { return empty(type, {images, groups * in, h, w}); }
-    Array grid_array(Type type) const { return empty(type, {images, groups * out, rows, columns}); }
+    double work() const { return double(images) * groups * weights() * grid[0] * grid[1]; }
+    Array make(bool of_images, Type type) const {
+        const Two size = of_images ? image : grid;
+        return empty(type, {images, groups * (of_images ? in : out), size[0], size[1]});
+    }
 };
 
 // Points of a side (pixels written, seen along rows or columns) that read at the same places of the kernel: where the
@@ -93,13 +98,13 @@ struct Unit {
 
     // Copies that, of `count` planes.
     template <class T>
-    void copy(const T* planes, Index count, Index h, Index w, T* to) const {
-        const Index first = std::clamp<Index>(-left, 0, pitch), last = std::clamp<Index>(w - left, first, pitch);
+    void copy(const T* planes, Index count, Two size, T* to) const {
+        const Index first = std::clamp<Index>(-left, 0, pitch), last = std::clamp<Index>(size[1] - left, first, pitch);
         std::fill(to, to + count * height * pitch, T(0));
         for (Index plane = 0; plane < count; ++plane)
             for (Index y = top; y < top + height; ++y, to += pitch) {
-                const T* const row = planes + (plane * h + y) * w + left;
-                if (y >= 0 && y < h) std::copy(row + first, row + last, to + first);
+                const T* const row = planes + (plane * size[0] + y) * size[1] + left;
+                if (y >= 0 && y < size[0]) std::copy(row + first, row + last, to + first);
             }
     }
 };
@@ -109,35 +114,41 @@ struct Plan {
     Side y, x;
     Index images, channels, channel_step, lanes, lane_step;  // the steps are the weight's
     Index width;                                             // lanes, filled up to whole vectors
-    std::vector<Region> regions = {};
-    std::vector<Link> columns = {};             // a vector of lanes each
-    double terms = 0;                           // a pixel's, on average
-    Index together = 1, piece = 1, pieces = 1;  // a unit: so many images, or so many rows; pieces of an image
+    std::vector<Link> columns;                               // a vector of lanes each
+    std::vector<Region> regions;
+    double terms = 0;              // a pixel's, on average
+    Index together, piece, pieces;  // a unit: so many images, or so many rows; pieces of an image
 
-    Index from_plane() const { return y.size * x.size; }
-    Index to_plane() const { return y.to_size * x.to_size; }
-    Index depth() const { return channels * y.kernel * x.kernel; }
-    bool without_steps() const { return y.step * y.divide * x.step * x.divide == 1; }
-
-    Plan& finish(Index vector) {
+    // Window Y reads pixel y at place i if y = Y s - before + i d: backward, y gets from Y = (y + before - i d) / s.
+    Plan(const Geometry& k, bool backward, Index vector) : images(k.images) {
+        for (int i = 0; i < 2; ++i)
+            (i ? x : y) = backward ? Side{k.grid[i], k.image[i], k.kernel[i], 1, k.before[i], -k.dilation[i], k.stride[i]}
+                                   : Side{k.image[i], k.grid[i], k.kernel[i], k.stride[i], -k.before[i], k.dilation[i], 1};
+        channels = backward ? k.out : k.in, channel_step = (backward ? k.in : 1) * k.places();
+        lanes = backward ? k.in : k.out, lane_step = (backward ? 1 : k.in) * k.places();
+        width = (lanes + vector - 1) / vector * vector;
         for (Index at = 0; at < width; at += vector) columns.push_back({at, at});
         const std::vector<Kind> down = y.kinds(), across = x.kinds();
         for (const Kind& p : down)
             for (const Kind& q : across) {
-                regions.push_back({p, q, {}});
+                std::vector<Link> places;
                 for (Index c = 0; c < channels; ++c)
                     for (const Link i : p.places)
                         for (const Link j : q.places)
-                            regions.back().places.push_back({c * from_plane() + i.from * x.size + j.from,
-                                                             ((c * y.kernel + i.at) * x.kernel + j.at) * width});
-                terms += double(p.points.size() * q.points.size() * regions.back().places.size()) / double(to_plane());
+                            places.push_back({c * from_plane() + i.from * x.size + j.from,
+                                              ((c * y.kernel + i.at) * x.kernel + j.at) * width});
+                terms += double(p.points.size() * q.points.size() * places.size()) / double(to_plane());
+                regions.push_back({p, q, std::move(places)});
             }
         const Index share = std::max<Index>(1, images / kParts), fit = std::max<Index>(1, kUnitPixels / x.to_size);
         together = std::clamp<Index>(fit / y.to_size, 1, share);
         piece = std::min(fit, y.to_size);
         pieces = (y.to_size + piece - 1) / piece;
-        return *this;
     }
+    Index from_plane() const { return y.size * x.size; }
+    Index to_plane() const { return y.to_size * x.to_size; }
+    Index depth() const { return channels * y.kernel * x.kernel; }
+    bool without_steps() const { return y.step * y.divide * x.step * x.divide == 1; }
     Index units() const { return (images + together - 1) / together * pieces; }
     Unit unit(Index i) const {
         const Index image = i / pieces * together, begin = i % pieces * piece, end = std::min(begin + piece, y.to_size);
@@ -167,19 +178,6 @@ struct Plan {
     }
 };
 
-template <class T>
-Plan forward_plan(const Geometry& k) {
-    return Plan{{k.h, k.rows, k.kh, k.sh, -k.top, k.dh, 1}, {k.w, k.columns, k.kw, k.sw, -k.left, k.dw, 1},
-                k.images, k.in, k.places(), k.out, k.in * k.places(), padded<T>(k.out)}.finish(kLanes<T>);
-}
-
-// Window Y reads pixel y at place i if y = Y s - before + i spread: then y gets from Y = (y + before - i spread) / s.
-template <class T>
-Plan backward_plan(const Geometry& k) {
-    return Plan{{k.rows, k.h, k.kh, 1, k.top, -k.dh, k.sh}, {k.columns, k.w, k.kw, 1, k.left, -k.dw, k.sw},
-                k.images, k.out, k.in * k.places(), k.in, k.places(), padded<T>(k.in)}.finish(kLanes<T>);
-}
-
 // to[i][lane] = from[lane][i], and 0 in the lanes that fill up the last vector.
 template <class T>
 void into_lanes(const T* from, Index from_row, Index lanes, Index count, T* to) {
@@ -190,7 +188,8 @@ void into_lanes(const T* from, Index from_row, Index lanes, Index count, T* to) 
 
 template <class T>
 void channels_in_lanes(const Plan& p, const Geometry& k, const T* from, const T* weight, const T* bias, T* out) {
-    const Index depth = p.depth(), width = p.width, image_step = k.groups * p.channels * p.from_plane();
+    const Index depth = p.depth(), width = p.width, plane = p.to_plane();
+    const Index image_step = k.groups * p.channels * p.from_plane();
     const Index lump = p.channel_step == k.places() ? depth : k.places();  // of the weight's numbers, side by side
     T* const packed = scratch<T>(Slot::conv_a, k.groups * depth * width);
     parallel_if(double(depth) * width * k.groups >= kWorthThreads, k.groups * (depth / lump), [&](Index i) {
@@ -210,10 +209,10 @@ void channels_in_lanes(const Plan& p, const Geometry& k, const T* from, const T*
                            Index(region.places.size()), packed + group * depth * width, p.columns.data(), width / kLanes<T>,
                            c, false});
             for (Index image = 0; image < unit.images; ++image) {
-                T* const to = out + ((unit.image + image) * k.groups + group) * p.lanes * p.to_plane() + unit.begin * p.x.to_size;
-                transpose(c + image * pixels * width, width, 1, pixels, p.lanes, to, p.to_plane());
-                for (Index at = 0; bias && at < p.lanes; ++at)
-                    for (Index pixel = 0; pixel < pixels; ++pixel) to[at * p.to_plane() + pixel] += bias[group * p.lanes + at];
+                T* to = out + ((unit.image + image) * k.groups + group) * p.lanes * plane + unit.begin * p.x.to_size;
+                transpose(c + image * pixels * width, width, 1, pixels, p.lanes, to, plane);
+                for (Index lane = 0; bias && lane < p.lanes; ++lane, to += plane)
+                    for (Index pixel = 0; pixel < pixels; ++pixel) to[pixel] += bias[group * p.lanes + lane];
             }
         }
     });
@@ -223,7 +222,8 @@ template <class T>
 void pixels_in_lanes(const Plan& p, const Geometry& k, const T* from, const T* weight, const T* bias, T* out) {
     parallel_if(k.work() >= kWorthThreads, p.units(), [&](Index i) {
         const Unit unit = p.unit(i);
-        Link* const terms = scratch<Link>(Slot::other, p.depth() + p.lanes + unit.rows() * padded<T>(p.x.to_size) / kLanes<T>);
+        const Index vectors = unit.rows() * padded<T>(p.x.to_size) / kLanes<T>;
+        Link* const terms = scratch<Link>(Slot::other, p.depth() + p.lanes + vectors);
         Link *const rows = p.places(unit, terms), *const columns = rows + p.lanes, *column = columns;
         for (Index lane = 0; lane < p.lanes; ++lane) rows[lane] = {lane * p.lane_step, lane * p.to_plane()};
         for (Index y = 0; y < unit.rows(); ++y)
@@ -234,15 +234,16 @@ void pixels_in_lanes(const Plan& p, const Geometry& k, const T* from, const T* w
         T* const copy = scratch<T>(Slot::conv_b, p.channels * unit.height * unit.pitch);
         for (Index part = 0; part < unit.images * k.groups; ++part) {
             const Index group = part % k.groups, image = unit.image * k.groups + part;
-            unit.copy(from + image * p.channels * p.from_plane(), p.channels, p.y.size, p.x.size, copy);
-            lookup<T>({weight + group * k.weights(), rows, p.lanes, terms, p.depth(), copy, columns, column - columns,
+            unit.copy(from + image * p.channels * p.from_plane(), p.channels, {p.y.size, p.x.size}, copy);
+            lookup<T>({weight + group * k.weights(), rows, p.lanes, terms, p.depth(), copy, columns, vectors,
                        out + image * p.lanes * p.to_plane(), false, bias ? bias + group * p.lanes : nullptr});
         }
     });
 }
 
 template <class T>
-void run(const Plan& p, const Geometry& k, const T* from, const T* weight, const T* bias, T* out) {
+void run(const Geometry& k, bool backward, const T* from, const T* weight, const T* bias, T* out) {
+    const Plan p(k, backward, kLanes<T>);
     // Multiply-adds a pixel, in numbers. A transposition takes as long as some 8 terms, a copy as some 4.
     const double left = (p.terms + 8) * double(p.width);
     const double right = (p.depth() + 4.0) * p.lanes * padded<T>(p.x.to_size) / p.x.to_size;
@@ -266,9 +267,9 @@ T dot(const T* a, Index a_row, const T* b, Index columns, Index rows) {
 // lanes empty, so then pixels are.
 template <class T>
 void backward_weight(const Geometry& k, const T* x, const T* g, T* gw) {
-    const Plan p = forward_plan<T>(k);
+    const Plan p(k, false, kLanes<T>);
     const Index depth = p.depth(), width = p.width, plane = p.to_plane(), from_plane = p.from_plane();
-    const Index image_step = k.groups * k.in * from_plane;
+    const Index image_step = k.groups * k.in * from_plane, columns = k.grid[1];
     const Index units = p.units(), parts = std::clamp<Index>(units, 1, kParts), size = k.groups * depth * width;
     const bool few = p.without_steps() && 4 * p.lanes <= width;
     T* const sums = scratch<T>(Slot::conv_a, parts * size);
@@ -276,7 +277,7 @@ void backward_weight(const Geometry& k, const T* x, const T* g, T* gw) {
     parallel_if(k.work() >= kWorthThreads, parts, [&](Index part) {
         for (Index i = part * units / parts; i < (part + 1) * units / parts; ++i) {
             const Unit unit = p.unit(i);
-            const Index pixels = unit.rows() * k.columns;
+            const Index pixels = unit.rows() * columns;
             Link* const links = scratch<Link>(Slot::other, few ? depth : unit.images * pixels);
             T* const copy = scratch<T>(Slot::conv_b, few ? k.in * unit.height * unit.pitch : unit.images * pixels * width);
             if (few) p.places(unit, links);
@@ -284,12 +285,12 @@ void backward_weight(const Geometry& k, const T* x, const T* g, T* gw) {
                 const T* const from = x + (unit.image * k.groups + group) * k.in * from_plane;
                 T* const sum = sums + part * size + group * depth * width;
                 for (Index image = 0; image < unit.images; ++image) {
-                    const T* const to = g + ((unit.image + image) * k.groups + group) * k.out * plane + unit.begin * k.columns;
-                    if (few) unit.copy(from + image * image_step, k.in, k.h, k.w, copy);
+                    const T* const to = g + ((unit.image + image) * k.groups + group) * k.out * plane + unit.begin * columns;
+                    if (few) unit.copy(from + image * image_step, k.in, k.image, copy);
                     else into_lanes(to, plane, k.out, pixels, copy + image * pixels * width);
                     for (Index o = 0; few && o < k.out; ++o)
                         for (Index r = 0; r < depth; ++r)
-                            sum[r * width + o] += dot(copy + links[r].at, unit.pitch, to + o * plane, k.columns, unit.rows());
+                            sum[r * width + o] += dot(copy + links[r].at, unit.pitch, to + o * plane, columns, unit.rows());
                 }
                 for (const Region& region : p.regions)
                     if (!few)
@@ -325,9 +326,6 @@ void backward_bias(const T* g, Index images, Index channels, Index plane, T* gb)
 
 // The bindings. `Transposed`: conv_transpose2d, whose argument is the grid and whose result the images.
 
-using Two = std::array<Index, 2>;
-using Four = std::array<Index, 4>;  // at the top, at the bottom, at the left, at the right
-
 // The geometry of a convolution. ValueError if the arguments do not fit each other.
 Geometry geometry(const char* function, bool transposed, const Array& x, const Array& weight, const Array& bias, Two stride,
                   Four padding, Two dilation, Index groups) {
@@ -335,7 +333,8 @@ Geometry geometry(const char* function, bool transposed, const Array& x, const A
     if (std::min({stride[0], stride[1], dilation[0], dilation[1], groups, least, padding[0] + 1, padding[2] + 1}) < 1)
         throw py::value_error(std::string(function) + ": expected stride, dilation, groups and kernel >= 1, padding >= 0");
     const Index channels = transposed ? sw[0] : sw[1] * groups, lanes = transposed ? sw[1] * groups : sw[0];
-    if (x.shape[1] != channels || sw[0] % groups) bad_shape(function, "x", shape_text(4, Four{-1, channels, -1, -1}.data()), x);
+    if (x.shape[1] != channels || sw[0] % groups)
+        bad_shape(function, "x", shape_text(4, Four{-1, channels, -1, -1}.data()), x);
     if (bias.data && bias.size() != lanes) bad_shape(function, "bias", shape_text(1, &lanes), bias);
     Two images = {x.shape[2], x.shape[3]}, grid = images;
     for (int i = 0; i < 2; ++i) {
@@ -346,12 +345,12 @@ Geometry geometry(const char* function, bool transposed, const Array& x, const A
             grid[i] = images[i] < span ? 0 : (images[i] - span) / stride[i] + 1;
         if (std::min(images[i], grid[i]) < 1) bad_shape(function, "x", "that the kernel fits into", x);
     }
-    return {x.shape[0], groups,  sw[1],     sw[0] / groups, images[0],  images[1],  grid[0],     grid[1],
-            sw[2],      sw[3],   stride[0], stride[1],      padding[0], padding[2], dilation[0], dilation[1]};
+    return {x.shape[0], groups, sw[1], sw[0] / groups, images, grid, {sw[2], sw[3]}, stride, {padding[0], padding[2]}, dilation};
 }
 
 template <bool Transposed>
-py::tuple convolve(py::handle input, py::handle weights, py::handle shift, Two stride, Four padding, Two dilation, Index groups) {
+py::tuple convolve(py::handle input, py::handle weights, py::handle shift, Two stride, Four padding, Two dilation,
+                   Index groups) {
     const char* const function = Transposed ? "conv_transpose2d" : "conv2d";
     const Array x = dense(function, "x", input);
     const Type type = by_float(function, "x", x, [&](auto) { return x.type; });
@@ -359,11 +358,11 @@ py::tuple convolve(py::handle input, py::handle weights, py::handle shift, Two s
     const Array weight = dense(function, "weight", weights, type, {-1, -1, -1, -1});
     const Array bias = optional(function, "bias", shift, type, {-1});
     const Geometry k = geometry(function, Transposed, x, weight, bias, stride, padding, dilation, groups);
-    const Array out = Transposed ? k.image_array(type) : k.grid_array(type);
+    const Array out = k.make(Transposed, type);
     by_float(function, "x", x, [&](auto zero) {
         using T = decltype(zero);
         const Unlocked unlocked(static_cast<Index>(k.work()));
-        run<T>(Transposed ? backward_plan<T>(k) : forward_plan<T>(k), k, x.at<T>(), weight.at<T>(), bias.at<T>(), out.at<T>());
+        run<T>(k, Transposed, x.at<T>(), weight.at<T>(), bias.at<T>(), out.at<T>());
     });
     return py::make_tuple(out.owner, py::make_tuple(x.owner, weight.owner, stride, padding, dilation, groups));
 }
@@ -374,17 +373,18 @@ py::list convolve_vjp(const py::tuple& saved, py::handle cotangent, const py::tu
     const Array x = dense(function, "x", saved[0]), weight = dense(function, "weight", saved[1]);
     const Geometry k = geometry(function, Transposed, x, weight, {}, saved[2].cast<Two>(), saved[3].cast<Four>(),
                                 saved[4].cast<Two>(), saved[5].cast<Index>());
-    const Index channels = k.groups * (Transposed ? k.in : k.out), rows = Transposed ? k.h : k.rows;
-    const Array g = dense(function, "g", cotangent, x.type, {k.images, channels, rows, Transposed ? k.w : k.columns});
+    const Index channels = k.groups * (Transposed ? k.in : k.out);
+    const Two size = Transposed ? k.image : k.grid;
+    const Array g = dense(function, "g", cotangent, x.type, {k.images, channels, size[0], size[1]});
     const Array gx = wanted(needs, 0) ? empty_like(x) : Array(), gw = wanted(needs, 1) ? empty_like(weight) : Array();
     const Array gb = wanted(needs, 2) ? empty(x.type, {channels}) : Array();
     by_float(function, "x", x, [&](auto zero) {
         using T = decltype(zero);
         const Unlocked unlocked(static_cast<Index>(k.work()));
         const T *const image = (Transposed ? g : x).template at<T>(), *const grid = (Transposed ? x : g).template at<T>();
-        if (gx.data) run<T>(Transposed ? forward_plan<T>(k) : backward_plan<T>(k), k, g.at<T>(), weight.at<T>(), nullptr, gx.at<T>());
+        if (gx.data) run<T>(k, !Transposed, g.at<T>(), weight.at<T>(), nullptr, gx.at<T>());
         if (gw.data) backward_weight<T>(k, image, grid, gw.at<T>());
-        if (gb.data) backward_bias(g.at<T>(), k.images, channels, g.shape[2] * g.shape[3], gb.at<T>());
+        if (gb.data) backward_bias(g.at<T>(), k.images, channels, size[0] * size[1], gb.at<T>());
     });
     return gradients(needs, {gx, gw, gb});
 }
