@@ -35,7 +35,10 @@ struct Layout {
         for (int i = 2; i < x.dims; ++i) inner *= x.shape[i];
     }
     Index count() const { return images * inner; }  // numbers of a channel
-
+    // An argument of one number a channel, which may be None.
+    Array vector(const char* function, const char* argument, py::handle object, const Array& x) const {
+        return optional(function, argument, object, x.type, {channels});
+    }
     // Calls f(begin, end) with ranges of channels, on several threads if there is enough to do.
     template <class F>
     void each(const F& f) const {
@@ -122,10 +125,11 @@ py::tuple batch_norm(py::handle input, py::handle mean, py::handle var, py::hand
     const char* const function = "batch_norm";
     const Array x = dense(function, "x", input);
     const Layout all(function, x);
-    if (mean.is_none() || var.is_none()) throw py::type_error("batch_norm: expected mean and var to be NumPy arrays, got None");
-    const Array m = dense(function, "mean", mean, x.type, {all.channels}), v = dense(function, "var", var, x.type, {all.channels});
-    const Array w = optional(function, "weight", weight, x.type, {all.channels});
-    const Array b = optional(function, "bias", bias, x.type, {all.channels}), out = empty_like(x);
+    if (mean.is_none() || var.is_none())
+        throw py::type_error("batch_norm: expected mean and var to be NumPy arrays, got None");
+    const Array m = all.vector(function, "mean", mean, x), v = all.vector(function, "var", var, x);
+    const Array w = all.vector(function, "weight", weight, x), b = all.vector(function, "bias", bias, x);
+    const Array out = empty_like(x);
     by_float(function, "x", x, [&](auto zero) {
         using T = decltype(zero);
         const T *const from = x.at<T>(), *const middle = m.at<T>();
@@ -147,9 +151,8 @@ py::list batch_norm_vjp(const py::tuple& saved, py::handle cotangent, const py::
     const char* const function = "batch_norm_vjp";
     const Array x = dense(function, "x", saved[0]), g = like(function, "g", cotangent, x);
     const Layout all(function, x);
-    const Array mean = dense(function, "mean", saved[1], x.type, {all.channels});
-    const Array var = dense(function, "var", saved[2], x.type, {all.channels});
-    const Array weight = optional(function, "weight", saved[3], x.type, {all.channels});
+    const Array mean = all.vector(function, "mean", saved[1], x), var = all.vector(function, "var", saved[2], x);
+    const Array weight = all.vector(function, "weight", saved[3], x);
     const bool training = saved[4].cast<bool>();
     const double eps = saved[5].cast<double>(), n = double(all.count());
     const Array gx = wanted(needs, 0) ? empty_like(x) : Array(), gw = wanted(needs, 3) ? empty_like(mean) : Array();
@@ -176,7 +179,9 @@ py::list batch_norm_vjp(const py::tuple& saved, py::handle cotangent, const py::
                 r[c] = T(-scale * a[c] / n);
             }
             if (to && training)
-                all.each_number(begin, end, [=](Index i, Index c) { to[i] = back[i] * p[c] + ((from[i] - m[c]) * q[c] + r[c]); });
+                all.each_number(begin, end, [=](Index i, Index c) {
+                    to[i] = back[i] * p[c] + ((from[i] - m[c]) * q[c] + r[c]);
+                });
             else if (to)
                 all.each_number(begin, end, [=](Index i, Index c) { to[i] = back[i] * p[c]; });
         });

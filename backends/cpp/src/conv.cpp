@@ -345,7 +345,8 @@ Geometry geometry(const char* function, bool transposed, const Array& x, const A
             grid[i] = images[i] < span ? 0 : (images[i] - span) / stride[i] + 1;
         if (std::min(images[i], grid[i]) < 1) bad_shape(function, "x", "that the kernel fits into", x);
     }
-    return {x.shape[0], groups, sw[1], sw[0] / groups, images, grid, {sw[2], sw[3]}, stride, {padding[0], padding[2]}, dilation};
+    return {x.shape[0], groups, sw[1], sw[0] / groups, images, grid, {sw[2], sw[3]}, stride, {padding[0], padding[2]},
+            dilation};
 }
 
 template <bool Transposed>

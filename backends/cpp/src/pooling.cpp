@@ -68,8 +68,10 @@ struct Windows {
         if (!fits) bad_shape(function, "x", "of which every window has an element", x);
         if (size[1] == image[1] && padding == Four{}) whole_rows = size[0] * image[1];
         for (Index i = 0; i < size[0]; ++i)
-            for (Index j = 0; j < size[1]; ++j)
-                places.push_back({(i * dilation[0] - padding[0]) * image[1] + j * dilation[1] - padding[2], inside[0][i], inside[1][j]});
+            for (Index j = 0; j < size[1]; ++j) {
+                const Index row = i * dilation[0] - padding[0], column = j * dilation[1] - padding[2];
+                places.push_back({row * image[1] + column, inside[0][i], inside[1][j]});
+            }
     }
     Index inputs() const { return image[0] * image[1]; }
     Index outputs() const { return counts[0] * counts[1]; }
@@ -178,28 +180,34 @@ void each_plane(const Windows& p, const F& f) {
     all(p.stride[1]);
 }
 
-// The bindings: the average if there is a `counting`, else the largest.
+// The bindings: the average if there is a `counting`, else the largest. `back` is the way back: from y to x.
 
-template <class F>
-void by_kept(const Array& kept, const F& f) {
-    if (kept.type == Type::u8) return f(kept.at<unsigned char>());
-    f(kept.at<std::int32_t>());
+template <bool back>
+void pool(const char* function, const Windows& p, const Array& x, const Array& y, const Array& kept, Counting counting,
+          Divisor divisor) {
+    by_float(function, back ? "g" : "x", x, [&](auto zero) {
+        using T = decltype(zero);
+        const auto divisors = counting ? p.divisors<T>(*counting, divisor) : std::vector<T>();
+        each_plane(p, [&](auto step, Index in, Index out) {
+            T *const from = x.at<T>() + in, *const to = y.at<T>() + out;
+            const auto best = [&](auto* places) {
+                if constexpr (back) largest_back(p, to, places + out, from);
+                else largest(p, step, from, to, places + out);
+            };
+            if (counting && back) average_back(p, step, to, divisors.data(), from);
+            else if (counting) average(p, step, from, divisors.data(), to);
+            else if (kept.type == Type::u8) best(kept.at<unsigned char>());
+            else best(kept.at<std::int32_t>());
+        });
+    });
 }
 
-py::tuple pool(const char* function, py::handle images, const Settings& settings, Counting counting, Divisor divisor) {
+py::tuple forward(const char* function, py::handle images, const Settings& settings, Counting counting, Divisor divisor) {
     const Array x = dense(function, "x", images);
     const Windows p(function, x, settings);
     const Array out = empty(x.type, {x.shape[0], x.shape[1], p.counts[0], p.counts[1]});
     const Array kept = counting ? Array() : empty(p.places.size() < 256 ? Type::u8 : Type::i32, out.dims, out.shape);
-    by_float(function, "x", x, [&](auto zero) {
-        using T = decltype(zero);
-        if (!counting)
-            return by_kept(kept, [&](auto* places) {
-                each_plane(p, [&](auto step, Index i, Index o) { largest(p, step, x.at<T>() + i, out.at<T>() + o, places + o); });
-            });
-        const std::vector<T> divisors = p.divisors<T>(*counting, divisor);
-        each_plane(p, [&](auto step, Index i, Index o) { average(p, step, x.at<T>() + i, divisors.data(), out.at<T>() + o); });
-    });
+    pool<false>(function, p, x, out, kept, counting, divisor);
     const py::object where = counting ? py::none() : kept.owner;
     return py::make_tuple(out.owner, py::make_tuple(where, p.image, settings, counting, divisor));
 }
@@ -208,32 +216,22 @@ py::list pool_vjp(const py::tuple& saved, py::handle cotangent, const py::tuple&
     const auto counting = saved[3].cast<Counting>();
     const char* const function = counting ? "avg_pool2d_vjp" : "max_pool2d_vjp";
     const Array g = dense(function, "g", cotangent), kept = counting ? Array() : dense(function, "saved", saved[0]);
-    const Two image = saved[1].cast<Two>();
-    const Settings settings = saved[2].cast<Settings>();
+    const auto image = saved[1].cast<Two>();
+    const auto settings = saved[2].cast<Settings>();
     const Two counts = std::get<4>(settings);
     if (g.dims != 4 || g.shape[2] != counts[0] || g.shape[3] != counts[1] || (kept.data && kept.size() != g.size()))
         bad_shape(function, "g", shape_text(4, Four{-1, -1, counts[0], counts[1]}.data()), g);
     const Array gx = empty(g.type, {g.shape[0], g.shape[1], image[0], image[1]});
-    const Windows p(function, gx, settings);
-    by_float(function, "g", g, [&](auto zero) {
-        using T = decltype(zero);
-        if (!counting)
-            return by_kept(kept, [&](auto* places) {
-                each_plane(p, [&](auto, Index i, Index o) { largest_back(p, g.at<T>() + o, places + o, gx.at<T>() + i); });
-            });
-        const Divisor divisor = saved[4].cast<Divisor>();
-        const std::vector<T> divisors = p.divisors<T>(*counting, divisor);
-        each_plane(p, [&](auto step, Index i, Index o) { average_back(p, step, g.at<T>() + o, divisors.data(), gx.at<T>() + i); });
-    });
+    pool<true>(function, Windows(function, gx, settings), gx, g, kept, counting, saved[4].cast<Divisor>());
     return gradients(needs, {gx});
 }
 
 py::tuple max_pool2d(py::handle x, Two size, Two stride, Four padding, Two dilation, Two counts) {
-    return pool("max_pool2d", x, {size, stride, padding, dilation, counts}, {}, {});
+    return forward("max_pool2d", x, {size, stride, padding, dilation, counts}, {}, {});
 }
 
 py::tuple avg_pool2d(py::handle x, Two size, Two stride, Four padding, Two counts, Two counting, Divisor divisor) {
-    return pool("avg_pool2d", x, {size, stride, padding, {1, 1}, counts}, counting, divisor);
+    return forward("avg_pool2d", x, {size, stride, padding, {1, 1}, counts}, counting, divisor);
 }
 
 }  // namespace
