@@ -50,20 +50,27 @@ def _check_nothing(input: Tensor, **settings: float) -> None:
 
 
 @op
-def _leaky_relu(a, x, *, negative_slope):
+def _leaky_relu_by_primitives(a, x, *, negative_slope):
     """a where x > 0, else negative_slope * a. With a = x it is the activation, with a = g its gradient."""
     b = x.backend
     return b.where(b.less(0.0, x.data), a.data, b.mul(a.data, negative_slope))
 
 
-_leaky_relu.vjp = (lambda g, x, negative_slope: _leaky_relu(g, x, negative_slope=negative_slope), None)
+_leaky_relu_by_primitives.vjp = (
+    lambda g, x, negative_slope: _leaky_relu_by_primitives(g, x, negative_slope=negative_slope),
+    None,
+)
+
+
+@fused(_check_nothing)
+def _leaky_relu(input, *, negative_slope):
+    return _leaky_relu_by_primitives(input, input, negative_slope=negative_slope)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     """x where x > 0, else negative_slope * x. The slope at 0 is negative_slope."""
     check_float("leaky_relu", input)
-    slope = number("leaky_relu", "negative_slope", negative_slope)
-    return _leaky_relu(input, input, negative_slope=slope)
+    return _leaky_relu(input, negative_slope=number("leaky_relu", "negative_slope", negative_slope))
 
 
 @op
@@ -115,7 +122,7 @@ def hardsigmoid(input: Tensor) -> Tensor:
 
 
 @floating
-def _hardswish(b, x):
+def _hardswish_by_primitives(b, x):
     raised = b.maximum(b.add(x, 3.0), 0.0)
     return b.div(b.mul(x, b.where(b.less(6.0, raised), 6.0, raised)), 6.0)
 
@@ -126,14 +133,14 @@ def _hardswish_slope(b, x):
     return b.where(_up_to(b, x, -3.0), 0.0, upper)
 
 
-_hardswish.vjp = lambda g, x: g * _hardswish_slope(x)
+_hardswish_by_primitives.vjp = lambda g, x: g * _hardswish_slope(x)
 _hardswish_slope.vjp = lambda g, x: where(abs(x) < 3.0, g / 3.0, 0.0)
 
 
-def hardswish(input: Tensor) -> Tensor:
+@fused(partial(check_float, "hardswish"))
+def hardswish(input):
     """x * hardsigmoid(x)."""
-    check_float("hardswish", input)
-    return _hardswish(input)
+    return _hardswish_by_primitives(input)
 
 
 # Exponential below 0.

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinygrad_edu.backend import Array, Backend
-from tinygrad_edu.ops.agree import ALL, FLOATS, NUMBERS, tabled
+from tinygrad_edu.ops.agree import ALL, DEFAULT_FLOAT, FLOATS, NUMBERS, cast, check_float, tabled
+from tinygrad_edu.ops.op import check_tensor, fused
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
 
@@ -77,11 +79,22 @@ atan = unary("atan", "The angle in radians, -pi/2 to pi/2, whose tangent is x.",
 sinh: Any = unary("sinh", "The hyperbolic sine.", _sinh, lambda g, x: g * cosh(x))
 cosh: Any = unary("cosh", "The hyperbolic cosine.", _cosh, lambda g, x: g * sinh(x))
 tanh = unary("tanh", "The hyperbolic tangent.", lambda b, x: b.tanh(x), lambda g, out: g - g * out * out)
-sigmoid = unary("sigmoid", "1 / (1 + exp(-x)).",
+_sigmoid_by_primitives = unary("sigmoid", "1 / (1 + exp(-x)).",
                 lambda b, x: b.div(1.0, b.add(b.exp(b.mul(x, -1.0)), 1.0)), lambda g, out: g * (out - out * out))
 erf = unary("erf", "2/sqrt(pi) times the integral of exp(-t ** 2) from 0 to x.",
             lambda b, x: b.erf(x), lambda g, x: g * exp(x * -x) * (2.0 / math.sqrt(math.pi)))
 # fmt: on
+
+
+@fused(partial(check_float, "sigmoid"))
+def _sigmoid(input):
+    return _sigmoid_by_primitives(input)
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x)), elementwise. Integers become floats first."""
+    check_tensor("sigmoid", x)
+    return _sigmoid(x if x.data.dtype.kind == "f" else cast(x, dtype=DEFAULT_FLOAT))
 
 
 # Steps: the gradient is 0 everywhere, as in torch.

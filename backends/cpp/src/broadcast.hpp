@@ -1,194 +1,235 @@
 // Broadcasting without copies: how an elementwise kernel walks through operands of different shapes.
 //
-// A `Grid` is the result's shape with, for each operand, how far it moves along each dimension: 0 where it is broadcast,
-// negative where it is flipped. Dimensions that all operands walk through as if they were one are made one, so that most
-// grids have a single dimension. The result itself is always contiguous, and is cut into ranges that threads share.
+// The result is contiguous. A `Grid` has its shape, and for each operand how far that moves along each dimension: not at
+// all where it is broadcast, backwards where it is flipped. Dimensions that all operands walk through as if they were one
+// are made one, so that most grids have a single dimension.
 //
-// A range is handed to the kernel in pieces along which each operand is either a plain array or one number, the two
-// forms that vector instructions like. An operand that is neither (transposed, stepped, or broadcast along rows too
-// short to be worth a call) is first gathered into a small block that stays in the nearest cache.
+// The result is cut into ranges that threads share, and a range into pieces along which each operand is either a plain
+// array or one number, the two forms that vector instructions like. An operand that is neither (transposed, stepped, or
+// broadcast along short rows) is first gathered into a block that stays in the nearest cache. A row that is added to
+// many short ones repeats itself: there the pieces are whole rows, and the block is gathered once for all of them.
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 
 #include "array.hpp"
+#include "vec.hpp"
 
 namespace tg {
 
-constexpr Index kPiece = 1024;   // elements gathered at a time
-constexpr Index kLongRow = 32;   // rows from which each is a piece of its own, where nothing has to be gathered
+constexpr int kOperands = 3;                  // at most
+constexpr Index kPiece = 1024, kShort = 32;  // elements gathered at a time; in rows that are not worth a piece each
 
-// A kernel's operand: an array's memory, or one number that `number` holds.
-struct Operand {
-    const char* data = nullptr;
-    int item = 0;  // bytes of an element
-    alignas(8) char number[8];
+// The shape that operands are broadcast to.
+struct Shape {
     int dims = 0;
-    const Index *shape = nullptr, *strides = nullptr;
+    Index sizes[kMaxDims];
 
-    Operand() = default;
-    explicit Operand(const Array& x, int bytes) : data(x.data), item(bytes), dims(x.dims), shape(x.shape), strides(x.strides) {}
+    Shape() = default;
+    explicit Shape(const Array& x) : dims(x.dims) { std::copy(x.shape, x.shape + x.dims, sizes); }
+
+    bool meet(const Array& x) {  // becomes one that x fits as well; false if there is none
+        if (x.dims > dims) {
+            std::copy_backward(sizes, sizes + dims, sizes + x.dims);
+            std::fill(sizes, sizes + x.dims - dims, Index(1));
+            dims = x.dims;
+        }
+        Index* const own = sizes + dims - x.dims;
+        for (int d = 0; d < x.dims; ++d) {
+            if (own[d] == 1) own[d] = x.shape[d];
+            if (x.shape[d] != 1 && x.shape[d] != own[d]) return false;
+        }
+        return true;
+    }
 };
 
-template <int N>
-struct Grid {
-    int dims = 0;  // at least 1 once made; the first is the innermost
-    Index size = 1;
-    Index shape[kMaxDims], steps[N][kMaxDims];  // steps count elements
-    bool linear[N], constant[N];                // operand is walked through like the result; never moves
+// Calls f with an unsigned integer of so many bytes: for what moves elements without looking at them.
+template <class F>
+void by_size(int bytes, const F& f) {
+    if (bytes == 1) f(std::uint8_t());
+    if (bytes == 4) f(std::uint32_t());
+    if (bytes == 8) f(std::uint64_t());
+}
 
-    Grid(int count, const Index* sizes, const Operand* const* operands) {
-        for (int d = count - 1; d >= 0; --d) {
-            const Index n = sizes[d];
+struct Grid {
+    struct Way {  // of one operand
+        const char* data;
+        int item;                // bytes of an element
+        bool simple, direct;     // it moves like the result, or never; along a piece it is an array or a number as it lies
+        Index period;            // elements of the result after which it is where it was
+        Index steps[kMaxDims];  // in bytes
+    };
+    int dims = 0, count = 0;  // the first dimension is the innermost
+    Index size = 1, sizes[kMaxDims];
+    Way ways[kOperands];
+    bool rows;    // a piece ends where a row ends
+    Index piece;  // elements of one, at most
+
+    Grid(const Shape& shape, std::initializer_list<const Array*> operands) {
+        for (const Array* x : operands) {
+            Way& way = ways[count++];
+            way.data = x->data, way.item = item_size(x->type), way.period = 1, way.steps[0] = 0;
+        }
+        for (int d = shape.dims - 1; d >= 0; --d) {
+            const Index n = shape.sizes[d];
             size *= n;
             if (n == 1) continue;
-            Index step[N];
             bool merges = dims > 0;
-            for (int k = 0; k < N; ++k) {
-                const Operand& x = *operands[k];
-                const int own = d - (count - x.dims);
-                step[k] = own < 0 || x.shape[own] == 1 ? 0 : x.strides[own] / x.item;
-                merges = merges && step[k] == steps[k][dims - 1] * shape[dims - 1];
+            for (int k = 0; k < count; ++k) {
+                const Array& x = *operands.begin()[k];
+                const int own = d - (shape.dims - x.dims);
+                const Index step = ways[k].steps[dims] = own < 0 || x.shape[own] == 1 ? 0 : x.strides[own];
+                merges = merges && step == ways[k].steps[dims - 1] * sizes[dims - 1];
             }
-            if (merges) {
-                shape[dims - 1] *= n;
-                continue;
+            if (merges) sizes[dims - 1] *= n;
+            else sizes[dims++] = n;
+        }
+        if (dims == 0) sizes[dims++] = 1;
+        choose_pieces();
+    }
+
+private:
+    void choose_pieces() {
+        bool simple = true, plain = true, direct = true;  // all operands are; as they lie, without repeats; as they lie
+        Index longest = 1;
+        for (Way* way = ways; way != ways + count; ++way) {
+            way->simple = true;
+            Index before = 1;
+            for (int d = 0; d < dims; before *= sizes[d++]) {
+                way->simple = way->simple && way->steps[d] == before * way->item;
+                if (way->steps[d] != 0) way->period = before * sizes[d];
             }
-            shape[dims] = n;
-            for (int k = 0; k < N; ++k) steps[k][dims] = step[k];
-            ++dims;
+            way->simple = way->simple || way->period == 1;
+            way->direct = way->steps[0] == 0 || way->steps[0] == way->item;
+            simple = simple && way->simple;
+            plain = plain && (way->simple || (way->steps[0] == way->item && way->period == size));
+            direct = direct && way->direct;
+            if (way->period <= kPiece) longest = std::max(longest, way->period);
         }
-        if (dims == 0) {
-            shape[dims] = 1;
-            for (int k = 0; k < N; ++k) steps[k][dims] = 0;
-            ++dims;
-        }
-        for (int k = 0; k < N; ++k) {
-            linear[k] = constant[k] = true;
-            Index expected = 1;
-            for (int d = 0; d < dims; ++d) {
-                linear[k] = linear[k] && steps[k][d] == expected;
-                constant[k] = constant[k] && steps[k][d] == 0;
-                expected *= shape[d];
-            }
-        }
+        rows = !simple && sizes[0] > (plain ? kShort : kPiece);
+        for (Way* way = ways; way != ways + count; ++way) way->direct = way->simple || (rows && way->direct);
+        piece = simple || (rows && direct) ? size : rows ? kPiece : kPiece - kPiece % longest;
     }
 };
 
-// A place in a grid, as coordinates.
-template <int N>
+// A place on an operand's way, at a number of the result's elements.
 struct Place {
-    const Grid<N>& grid;
+    const char* x;
     Index at[kMaxDims];
 
-    Place(const Grid<N>& g, Index number) : grid(g) {
-        for (int d = 0; d < g.dims; ++d) {
-            const bool last = d + 1 == g.dims;
-            at[d] = last ? number : number % g.shape[d];
-            if (!last) number /= g.shape[d];
-        }
-    }
-    Index offset(int k) const {
-        Index sum = 0;
-        for (int d = 0; d < grid.dims; ++d) sum += at[d] * grid.steps[k][d];
-        return sum;
-    }
-    void advance(Index n) {
-        at[0] += n;
-        for (int d = 0; d + 1 < grid.dims && at[d] >= grid.shape[d]; ++d) {
-            at[d + 1] += at[d] / grid.shape[d];
-            at[d] %= grid.shape[d];
+    Place(const Grid& grid, const Grid::Way& way, Index number) : x(way.data) {
+        for (int d = 0; d < grid.dims; ++d) {
+            at[d] = d + 1 < grid.dims ? number % grid.sizes[d] : number;
+            number /= grid.sizes[d];
+            x += at[d] * way.steps[d];
         }
     }
 };
 
-// n elements of operand k from a place on, to `to`.
-template <class U, int N>
-void gather(Place<N> place, int k, const char* data, Index n, void* to) {
-    U* out = static_cast<U*>(to);
-    const Index step = place.grid.steps[k][0];
-    while (n > 0) {
-        const Index m = std::min(n, place.grid.shape[0] - place.at[0]);
-        const U* x = reinterpret_cast<const U*>(data) + place.offset(k);
-        if (step == 1)
-            for (Index i = 0; i < m; ++i) out[i] = x[i];
-        else if (step == 0)
-            std::fill(out, out + m, *x);
-        else
-            for (Index i = 0; i < m; ++i) out[i] = x[i * step];
+// n elements of an operand from a place on, to `out`. Rows are short here: the last vector overlaps the one before it.
+template <class U>
+void gather(const Grid& grid, const Grid::Way& way, Place place, Index n, U* out) {
+    constexpr Index L = kLanes<U>;
+    const Index step = way.steps[0];
+    for (;;) {
+        const Index m = std::min(n, grid.sizes[0] - place.at[0]);
+        const U* const x = reinterpret_cast<const U*>(place.x);
+        const auto vectors = [&](auto at) {
+            for (Index i = 0; i < m - L; i += L) store<U>(out + i, at(i));
+            store<U>(out + m - L, at(m - L));
+        };
+        if (step == way.item && m >= L) vectors([&](Index i) { return load(x + i); });
+        else if (step == 0 && m >= L) vectors([v = broadcast(*x)](Index) { return v; });
+        else for (Index i = 0; i < m; ++i) out[i] = *reinterpret_cast<const U*>(place.x + i * step);
         out += m, n -= m;
-        place.advance(m);
+        if (n == 0) return;
+        place.at[0] += m, place.x += m * step;
+        for (int d = 0; place.at[d] == grid.sizes[d]; ++d) {
+            place.x += way.steps[d + 1] - place.at[d] * way.steps[d];
+            place.at[d] = 0, ++place.at[d + 1];
+        }
     }
 }
 
-// Along a piece, an operand is a plain array or one number.
+// What an operand is along a piece: a plain array, or one number.
 struct Piece {
-    const char* data;
+    const void* data;
     bool one;
     template <class T>
     const T* at() const {
-        return reinterpret_cast<const T*>(data);
+        return static_cast<const T*>(data);
     }
 };
 
 // Calls body(first, n, pieces) on pieces that together cover the elements [begin, end) of the result.
 // (Not inlined: one copy of the kernel serves the one thread and the many.)
-template <int N, class Body>
-[[gnu::noinline]] void each_piece(const Grid<N>& grid, const Operand* const* operands, Index begin, Index end, const Body& body) {
-    alignas(64) char blocks[N][kPiece * 8];
-    Piece pieces[N];
-    bool simple = true, plain_rows = true;  // nothing to gather at all; nothing within a row
-    for (int k = 0; k < N; ++k) {
-        simple = simple && (grid.linear[k] || grid.constant[k]);
-        plain_rows = plain_rows && (grid.steps[k][0] == 1 || grid.steps[k][0] == 0);
-    }
-    const bool rows = grid.shape[0] >= (plain_rows ? kLongRow : kPiece);
-    for (Place<N> place(grid, begin); begin < end;) {
-        Index n = end - begin;
-        if (!simple && rows) n = std::min(n, grid.shape[0] - place.at[0]);
-        if (!simple && !(rows && plain_rows)) n = std::min(n, kPiece);
-        for (int k = 0; k < N; ++k) {
-            const Operand& x = *operands[k];
-            const Index step = grid.steps[k][0];
-            if (grid.linear[k] || grid.constant[k] || (rows && (step == 0 || step == 1))) {
-                pieces[k] = {x.data + place.offset(k) * x.item, grid.constant[k] || (rows && step == 0)};
-                continue;
-            }
-            pieces[k] = {blocks[k], false};
-            if (x.item == 1) gather<std::uint8_t>(place, k, x.data, n, blocks[k]);
-            if (x.item == 4) gather<std::uint32_t>(place, k, x.data, n, blocks[k]);
-            if (x.item == 8) gather<std::uint64_t>(place, k, x.data, n, blocks[k]);
+template <class Body>
+[[gnu::noinline]] void each_piece(const Grid& grid, Index begin, Index end, const Body& body) {
+    alignas(64) char blocks[kOperands][kPiece * 8];
+    Piece pieces[kOperands];
+    const Index first = begin;
+    for (Index n; begin < end; begin += n) {
+        n = std::min(end - begin, grid.piece);
+        if (grid.rows) n = std::min(n, grid.sizes[0] - begin % grid.sizes[0]);
+        for (int k = 0; k < grid.count; ++k) {
+            const Grid::Way& way = grid.ways[k];
+            if (!way.direct && begin != first && grid.piece % way.period == 0) continue;  // gathered before
+            const Place place(grid, way, begin);
+            pieces[k] = way.direct ? Piece{place.x, way.steps[0] == 0} : Piece{blocks[k], false};
+            const auto put = [&](auto u) { gather(grid, way, place, n, reinterpret_cast<decltype(u)*>(blocks[k])); };
+            if (!way.direct) by_size(way.item, put);
         }
         body(begin, n, pieces);
-        begin += n;
-        place.advance(n);
     }
 }
 
-// The broadcast shape of operands; false if there is none.
-template <int N>
-bool broadcast_shape(const Operand* const* operands, int& dims, Index* shape) {
-    dims = 0;
-    for (int k = 0; k < N; ++k) dims = std::max(dims, operands[k]->dims);
-    std::fill(shape, shape + dims, Index(1));
-    for (int k = 0; k < N; ++k)
-        for (int own = 0; own < operands[k]->dims; ++own) {
-            Index& n = shape[dims - operands[k]->dims + own];
-            const Index m = operands[k]->shape[own];
-            if (m != 1 && n != 1 && m != n) return false;
-            if (m != 1) n = m;
-        }
-    return true;
+// All of a grid's pieces, threads taking `grain` elements at a time.
+template <class Body>
+void walk(const Grid& grid, Index grain, const Body& body) {
+    share(grid.size, grain, [&](Index begin, Index end) { each_piece(grid, begin, end, body); });
 }
 
-// All of a grid's pieces, shared by threads where there are at least `serial` elements.
-template <int N, class Body>
-void walk(const Grid<N>& grid, const Operand* const* operands, Index serial, const Body& body) {
-    if (grid.size == 0) return;
-    if (grid.size < serial) return each_piece(grid, operands, 0, grid.size, body);
-    const Unlocked unlocked(grid.size);
-    parallel_ranges(grid.size, serial / 4,
-                    [&](Index begin, Index end) { each_piece(grid, operands, begin, end, body); });
+// out[i] = f(x[i], ...) along a piece: a loop for each choice of which operands are single numbers, read once. `flatten`
+// has f inlined into every one of them, since a loop that calls what is not inlined is not vectorised.
+template <class T>
+struct One {
+    T x;
+    T operator[](Index) const { return x; }
+};
+template <class... T>
+struct Types {};
+template <class R, class F, class... X>
+[[gnu::flatten]] void loop(Types<>, const Piece*, R* __restrict out, Index n, F f, X... x) {
+    for (Index i = 0; i < n; ++i) out[i] = f(x[i]...);
+}
+template <class T, class... More, class R, class F, class... X>
+void loop(Types<T, More...>, const Piece* p, R* out, Index n, F f, X... x) {
+    if (p->one) loop(Types<More...>(), p + 1, out, n, f, x..., One<T>{*p->at<T>()});
+    else loop(Types<More...>(), p + 1, out, n, f, x..., p->at<T>());
+}
+
+// f of all elements of operands whose elements are T: written to `to`, an array of that shape, or to a new one.
+template <class T>
+struct In {
+    const Array& array;
+};
+template <class R, class F, class... T>
+void evaluate(const Shape& shape, R* to, Index grain, F f, In<T>... x) {
+    walk(Grid(shape, {&x.array...}), grain,
+         [=](Index first, Index n, const Piece* p) { loop(Types<T...>(), p, to + first, n, f); });
+}
+template <class T>
+constexpr Type type_of = std::is_same_v<T, float>    ? Type::f32
+                         : std::is_same_v<T, double> ? Type::f64
+                         : std::is_same_v<T, bool>   ? Type::boolean
+                                                     : Type::i64;
+template <class F, class... T>
+py::object combine(const Shape& shape, Index grain, F f, In<T>... x) {
+    using R = decltype(f(T()...));
+    const Array out = empty(type_of<R>, shape.dims, shape.sizes);
+    evaluate(shape, out.at<R>(), grain, f, x...);
+    return out.owner;
 }
 
 }  // namespace tg

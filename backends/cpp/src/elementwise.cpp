@@ -4,8 +4,6 @@
 // primitive does with one number or two, for which dtypes. Whatever is not listed (powers of float64, remainders, the
 // smaller integers) goes to NumPy, whose loops for it are good enough.
 
-#include <cstdint>
-
 #include "broadcast.hpp"
 #include "math.hpp"
 #include "subjects.hpp"
@@ -13,171 +11,133 @@
 namespace tg {
 namespace {
 
-constexpr Index kLight = 1 << 16, kHeavy = 1 << 13;  // elements from which threads share: of sums; of exp and its kin
-
-template <class T>
-constexpr Type type_of = std::is_same_v<T, float>          ? Type::f32
-                         : std::is_same_v<T, double>       ? Type::f64
-                         : std::is_same_v<T, std::int64_t> ? Type::i64
-                                                           : Type::boolean;
-
-// ---- Loops over one piece.
-
-template <class T, class R, class F>
-void loop(const T* x, R* __restrict out, Index n, F f) {
-    for (Index i = 0; i < n; ++i) out[i] = f(x[i]);
-}
-template <class T, class R, class F>
-void loop(Piece a, Piece b, R* __restrict out, Index n, F f) {
-    const T *x = a.at<T>(), *y = b.at<T>();
-    if (a.one && b.one) {
-        std::fill(out, out + n, f(*x, *y));
-    } else if (b.one) {
-        const T number = *y;
-        for (Index i = 0; i < n; ++i) out[i] = f(x[i], number);
-    } else if (a.one) {
-        const T number = *x;
-        for (Index i = 0; i < n; ++i) out[i] = f(number, y[i]);
-    } else {
-        for (Index i = 0; i < n; ++i) out[i] = f(x[i], y[i]);
-    }
-}
+using py::handle;
+constexpr Index kLight = 1 << 14, kHeavy = 1 << 11;  // elements that a thread takes: of sums; of exp and its kin
 
 // ---- One operand.
 
-template <class T, class R, class Body>
-py::object map(const Array& x, Index serial, const Body& body) {
-    const Operand operand(x, sizeof(T));
-    const Operand* operands[] = {&operand};
-    const Array out = empty(type_of<R>, x.dims, x.shape);
-    const Grid<1> grid(x.dims, x.shape, operands);
-    walk(grid, operands, serial, [&](Index first, Index n, const Piece* p) {
-        R* to = out.at<R>() + first;
-        body(p[0].at<T>(), to, p[0].one ? 1 : n);
-        if (p[0].one) std::fill(to + 1, to + n, *to);
-    });
-    return out.owner;
+// f(x, a number of x's dtype) for floats; NumPy's function for what else there is.
+template <class F>
+py::object by_dtype(const char* name, handle object, const F& f) {
+    const Array x = view(name, "x", object);
+    if (x.type == Type::f32) return f(x, float());
+    if (x.type == Type::f64) return f(x, double());
+    return numpy(name)(object);
 }
 
 template <class F>
-py::object unary(const char* name, py::handle object, Index serial, F f) {
-    const Array x = view(name, "x", object);
-    if (x.type == Type::f32)
-        return map<float, float>(x, serial, [&](const float* in, float* out, Index n) { loop(in, out, n, f); });
-    if (x.type == Type::f64)
-        return map<double, double>(x, serial, [&](const double* in, double* out, Index n) { loop(in, out, n, f); });
-    return numpy(name)(object);
+py::object unary(const char* name, handle object, Index grain, F f) {
+    return by_dtype(name, object, [=](const Array& x, auto t) { return combine(Shape(x), grain, f, In<decltype(t)>{x}); });
 }
 
 // A function of math.hpp that is right up to turn_limit, and the C library's for what lies beyond.
 template <class F, class Slow>
-py::object periodic(const char* name, py::handle object, F f, Slow slow) {
-    const Array x = view(name, "x", object);
-    const auto body = [&](const auto* in, auto* out, Index n) {
-        loop(in, out, n, f);
-        int far = 0;
-        for (Index i = 0; i < n; ++i) far |= std::fabs(in[i]) > turn_limit;
-        for (Index i = 0; far && i < n; ++i)
-            if (std::fabs(in[i]) > turn_limit) out[i] = slow(in[i]);
+py::object periodic(const char* name, handle object, F f, Slow slow) {
+    return by_dtype(name, object, [=](const Array& x, auto t) {
+        using T = decltype(t);
+        const Array out = empty_like(x);
+        walk(Grid(Shape(x), {&x}), kHeavy, [=, to = out.at<T>()](Index first, Index n, const Piece* p) {
+            const T* const in = p->at<T>();
+            const Index step = !p->one;
+            loop(Types<T>(), p, to + first, n, f);
+            int far = 0;
+            for (Index i = 0; i <= step * (n - 1); ++i) far |= std::fabs(in[i]) > turn_limit;
+            for (Index i = 0; far && i < n; ++i)
+                if (std::fabs(in[i * step]) > turn_limit) to[first + i] = slow(in[i * step]);
+        });
+        return out.owner;
+    });
+}
+
+// What a number becomes in another dtype. (A bool may be any byte that is not 0.)
+template <class R, class T>
+R converted(T a) {
+    if constexpr (std::is_same_v<T, std::uint8_t> || std::is_same_v<R, bool>) return R(a != 0);
+    else return R(a);
+}
+
+py::object cast(handle object, handle dtype) {
+    const Array x = view("cast", "x", object);
+    const Type to = type_from(dtype);
+    if (x.type == to && to != Type::other) {
+        const Array out = empty_like(x);
+        by_size(item_size(to), [&](auto u) {
+            using U = decltype(u);
+            evaluate(Shape(x), out.at<U>(), kLight, [](U a) { return a; }, In<U>{x});
+        });
+        return out.owner;
+    }
+    const auto between = [&](auto t, auto r) {
+        return combine(Shape(x), kLight, [](auto a) { return converted<decltype(r)>(a); }, In<decltype(t)>{x});
     };
-    if (x.type == Type::f32) return map<float, float>(x, kHeavy, body);
-    if (x.type == Type::f64) return map<double, double>(x, kHeavy, body);
-    return numpy(name)(object);
+    const auto from = [&](auto r) -> py::object {
+        if (x.type == Type::f32) return between(float(), r);
+        if (x.type == Type::f64) return between(double(), r);
+        if (x.type == Type::i64) return between(std::int64_t(), r);
+        if (x.type == Type::boolean) return between(std::uint8_t(), r);
+        return numpy("cast")(object, dtype);
+    };
+    if (to == Type::f32) return from(float());
+    if (to == Type::f64) return from(double());
+    if (to == Type::boolean) return from(bool());
+    return numpy("cast")(object, dtype);  // to integers: what a number without place becomes is the compiler's affair
 }
 
 // ---- Two operands, one of which may be a Python number.
 
-// A number as an element of that dtype; false if NumPy would choose another dtype for the result, or complain.
-bool put_number(py::handle x, Type type, Operand& to) {
-    if (!PyFloat_CheckExact(x.ptr()) && !PyLong_CheckExact(x.ptr())) return false;
-    to.data = to.number;
-    to.item = item_size(type);
+struct Operand : Array {
+    alignas(8) char number[8];  // where `data` points if it is a Python number
+};
+
+// A Python number becomes an element of that dtype; false if NumPy would choose another dtype for the result, or complain.
+bool put_number(handle x, Type type, Operand& to) {
+    const bool integer = PyLong_CheckExact(x.ptr());
+    if (!integer && !PyFloat_CheckExact(x.ptr())) return false;
+    const auto put = [&](auto value) {
+        std::memcpy(to.number, &value, sizeof value);
+        to.data = to.number, to.type = type;
+        return true;
+    };
     if (type == Type::i64) {
-        int overflow = 0;
-        const std::int64_t value = PyLong_CheckExact(x.ptr()) ? PyLong_AsLongAndOverflow(x.ptr(), &overflow) : (overflow = 1);
-        std::memcpy(to.number, &value, 8);
-        return overflow == 0;
+        int overflow = 1;
+        const std::int64_t value = integer ? PyLong_AsLongAndOverflow(x.ptr(), &overflow) : 0;
+        return put(value) && overflow == 0;
     }
-    if (type != Type::f32 && type != Type::f64) return false;
     const double value = PyFloat_AsDouble(x.ptr());
     if (value == -1 && PyErr_Occurred()) {
         PyErr_Clear();
         return false;
     }
-    const float single = static_cast<float>(value);
-    if (type == Type::f32)
-        std::memcpy(to.number, &single, 4);
-    else
-        std::memcpy(to.number, &value, 8);
-    return true;
+    return type == Type::f32 ? put(static_cast<float>(value)) : type == Type::f64 && put(value);
 }
 
-// Two operands of one dtype, with the arrays kept alive. `usable` is false where that is not what came.
 struct Pair {
-    Array arrays[2];
-    Operand operands[2];
-    Type type = Type::other;
-    bool usable = false;
+    Operand x, y;
+    Shape shape;
+    Type type = Type::other;  // of both, if their shapes fit
 
-    Pair(const char* name, py::handle x, py::handle y) {
-        const py::handle both[] = {x, y};
-        bool is[2];
-        for (int k = 0; k < 2; ++k) {
-            is[k] = is_array(both[k]);
-            if (!is[k]) continue;
-            arrays[k] = view(name, "an operand", both[k]);
-            if (type != Type::other && arrays[k].type != type) return;
-            type = arrays[k].type;
-            if (type == Type::other) return;
-        }
-        if (type == Type::other) return;
-        for (int k = 0; k < 2; ++k) {
-            if (is[k])
-                operands[k] = Operand(arrays[k], item_size(type));
-            else if (!put_number(both[k], type, operands[k]))
-                return;
-        }
-        usable = true;
+    Pair(const char* name, handle a, handle b) {
+        const bool arrays[] = {is_array(a), is_array(b)};
+        if (arrays[0]) static_cast<Array&>(x) = view(name, "an operand", a);
+        if (arrays[1]) static_cast<Array&>(y) = view(name, "an operand", b);
+        if (!arrays[0] && !put_number(a, y.type, x)) return;
+        if (!arrays[1] && !put_number(b, x.type, y)) return;
+        if (x.type == y.type && shape.meet(x) && shape.meet(y)) type = x.type;
     }
 };
 
-template <class T, class F>
-py::object combine(const char* name, py::handle x, py::handle y, const Pair& pair, Index serial, F f) {
-    using R = decltype(f(T(), T()));
-    const Operand* operands[] = {&pair.operands[0], &pair.operands[1]};
-    int dims;
-    Index shape[kMaxDims];
-    if (!broadcast_shape<2>(operands, dims, shape)) return numpy(name)(x, y);
-    const Array out = empty(type_of<R>, dims, shape);
-    const Grid<2> grid(dims, shape, operands);
-    walk(grid, operands, serial,
-         [&](Index first, Index n, const Piece* p) { loop<T>(p[0], p[1], out.at<R>() + first, n, f); });
-    return out.owner;
-}
-
-enum Kinds { floats, numbers };
-template <Kinds kinds, class F>
-py::object binary(const char* name, py::handle x, py::handle y, F f) {
-    const Pair pair(name, x, y);
-    if (pair.usable && pair.type == Type::f32) return combine<float>(name, x, y, pair, kLight, f);
-    if (pair.usable && pair.type == Type::f64) return combine<double>(name, x, y, pair, kLight, f);
-    if constexpr (kinds == numbers)
-        if (pair.usable && pair.type == Type::i64) return combine<std::int64_t>(name, x, y, pair, kLight, f);
-    return numpy(name)(x, y);
-}
-
-// Integers wrap around: as unsigned numbers they may.
-template <class T, class F>
-inline T wrapping(T a, T b, F f) {
-    if constexpr (std::is_integral_v<T>)
-        return static_cast<T>(f(static_cast<std::uint64_t>(a), static_cast<std::uint64_t>(b)));
-    else
-        return f(a, b);
-}
-
-template <class T>
-inline T larger(T a, T b) {
-    return (a > b) | (a != a) ? a : b;  // NaN if either is
+// Numbers of int64 are calculated with as Int, unsigned where they wrap around as NumPy's do; nullptr: there is no kernel.
+template <class Int, class F>
+py::object binary(const char* name, Int, handle a, handle b, F f) {
+    const Pair pair(name, a, b);
+    const auto with = [&](auto t) {
+        return combine(pair.shape, kLight, f, In<decltype(t)>{pair.x}, In<decltype(t)>{pair.y});
+    };
+    if (pair.type == Type::f32) return with(float());
+    if (pair.type == Type::f64) return with(double());
+    if constexpr (std::is_integral_v<Int>)
+        if (pair.type == Type::i64) return with(Int());
+    return numpy(name)(a, b);
 }
 
 // |x|^y by double numbers: their 53 bits leave a float's 24 right even where y log x is large. Then C's special cases.
@@ -192,157 +152,64 @@ inline float power_of(float a, float b) {
     return static_cast<float>((x == 1) | (y == 0) ? 1 : out);
 }
 
-py::object pow(py::handle x, py::handle y) {
-    const Pair pair("pow", x, y);
-    if (!pair.usable || pair.type == Type::i64) return numpy("pow")(x, y);
-    const Operand& exponent = pair.operands[1];
-    if (!is_array(y) || pair.arrays[1].size() == 1) {
-        const double power = pair.type == Type::f32 ? *reinterpret_cast<const float*>(exponent.data)
-                                                    : *reinterpret_cast<const double*>(exponent.data);
-        if (power == 2) return binary<floats>("pow", x, y, [](auto a, auto) { return a * a; });
-        if (power == 3) return binary<floats>("pow", x, y, [](auto a, auto) { return a * a * a; });
-        if (power == -1) return binary<floats>("pow", x, y, [](auto a, auto) { return 1 / a; });
-        if (power == 0.5)  // in NumPy and torch the root, NaN at -inf, though C's pow is inf there
-            return binary<floats>("pow", x, y, [](auto a, auto) { return std::sqrt(a); });
+py::object pow(handle a, handle b) {
+    const Pair pair("pow", a, b);
+    const bool single = pair.type == Type::f32;
+    if ((single || pair.type == Type::f64) && pair.y.size() == 1) {
+        const auto simpler = [&](auto f) { return binary("pow", nullptr, a, b, f); };
+        const double power = single ? *pair.y.at<float>() : *pair.y.at<double>();
+        if (power == 2) return simpler([](auto x, auto) { return x * x; });
+        if (power == 3) return simpler([](auto x, auto) { return x * x * x; });
+        if (power == -1) return simpler([](auto x, auto) { return 1 / x; });
+        if (power == 0.5) return simpler([](auto x, auto) { return std::sqrt(x); });  // NaN at -inf, as in NumPy and torch
     }
-    if (pair.type == Type::f32) return combine<float>("pow", x, y, pair, kHeavy, [](float a, float b) { return power_of(a, b); });
-    return numpy("pow")(x, y);
+    if (!single) return numpy("pow")(a, b);
+    return combine(pair.shape, kHeavy, [](float x, float y) { return power_of(x, y); }, In<float>{pair.x}, In<float>{pair.y});
 }
 
-// ---- Choice, and change of dtype.
-
-template <class U>
-void choose(const Piece* p, U* __restrict out, Index n) {
-    const std::uint8_t* c = p[0].at<std::uint8_t>();
-    const U *x = p[1].at<U>(), *y = p[2].at<U>();
-    if (p[0].one) {
-        const Piece& chosen = *c ? p[1] : p[2];
-        if (chosen.one)
-            std::fill(out, out + n, *chosen.at<U>());
-        else
-            std::copy(chosen.at<U>(), chosen.at<U>() + n, out);
-    } else if (p[1].one && p[2].one) {
-        const U a = *x, b = *y;
-        for (Index i = 0; i < n; ++i) out[i] = c[i] ? a : b;
-    } else if (p[1].one) {
-        const U a = *x;
-        for (Index i = 0; i < n; ++i) out[i] = c[i] ? a : y[i];
-    } else if (p[2].one) {
-        const U b = *y;
-        for (Index i = 0; i < n; ++i) out[i] = c[i] ? x[i] : b;
-    } else {
-        for (Index i = 0; i < n; ++i) out[i] = c[i] ? x[i] : y[i];
-    }
-}
-
-py::object where(py::handle condition, py::handle x, py::handle y) {
-    const Pair pair("where", x, y);
+py::object where(handle condition, handle a, handle b) {
+    Pair pair("where", a, b);
     const Array c = view("where", "the condition", condition);
-    const Operand mask(c, 1);
-    const Operand* operands[] = {&mask, &pair.operands[0], &pair.operands[1]};
-    int dims;
-    Index shape[kMaxDims];
-    if (!pair.usable || c.type != Type::boolean || !broadcast_shape<3>(operands, dims, shape))
-        return numpy("where")(condition, x, y);
-    const Array out = empty(pair.type, dims, shape);
-    const Grid<3> grid(dims, shape, operands);
-    const int item = item_size(pair.type);
-    walk(grid, operands, kLight, [&](Index first, Index n, const Piece* p) {
-        if (item == 1) choose(p, out.at<std::uint8_t>() + first, n);
-        if (item == 4) choose(p, out.at<std::uint32_t>() + first, n);
-        if (item == 8) choose(p, out.at<std::uint64_t>() + first, n);
+    if (pair.type == Type::other || c.type != Type::boolean || !pair.shape.meet(c)) return numpy("where")(condition, a, b);
+    const Array out = empty(pair.type, pair.shape.dims, pair.shape.sizes);
+    by_size(item_size(pair.type), [&](auto u) {
+        using U = decltype(u);
+        const auto choice = [](std::uint8_t chosen, U x, U y) { return chosen ? x : y; };
+        evaluate(pair.shape, out.at<U>(), kLight, choice, In<std::uint8_t>{c}, In<U>{pair.x}, In<U>{pair.y});
     });
     return out.owner;
-}
-
-// Bits as they are: by the size of an element alone.
-template <class U>
-void copy_as(const Array& x, const Array& out) {
-    const Operand operand(x, sizeof(U));
-    const Operand* operands[] = {&operand};
-    const Grid<1> grid(x.dims, x.shape, operands);
-    walk(grid, operands, kLight, [&](Index first, Index n, const Piece* p) {
-        U* to = out.at<U>() + first;
-        if (p[0].one)
-            std::fill(to, to + n, *p[0].at<U>());
-        else
-            std::copy(p[0].at<U>(), p[0].at<U>() + n, to);
-    });
-}
-
-template <class T, class R>
-py::object convert(const Array& x) {
-    return map<T, R>(x, kLight, [](const T* in, R* out, Index n) {
-        loop(in, out, n, [](T a) {
-            if constexpr (std::is_same_v<T, std::uint8_t>)
-                return R(a != 0);
-            else if constexpr (std::is_same_v<R, bool>)
-                return a != 0;
-            else
-                return R(a);
-        });
-    });
-}
-
-py::object cast(py::handle object, py::handle dtype) {
-    const Array x = view("cast", "x", object);
-    const Type to = type_from(dtype);
-    if (x.type == to && to != Type::other) {
-        const Array out = empty_like(x);
-        const int item = item_size(x.type);
-        if (item == 1) copy_as<std::uint8_t>(x, out);
-        if (item == 4) copy_as<std::uint32_t>(x, out);
-        if (item == 8) copy_as<std::uint64_t>(x, out);
-        return out.owner;
-    }
-    const auto from = [&](auto r) -> py::object {
-        using R = decltype(r);
-        if (x.type == Type::f32) return convert<float, R>(x);
-        if (x.type == Type::f64) return convert<double, R>(x);
-        if (x.type == Type::i64) return convert<std::int64_t, R>(x);
-        if (x.type == Type::boolean) return convert<std::uint8_t, R>(x);
-        return numpy("cast")(object, dtype);
-    };
-    if (to == Type::f32) return from(float());
-    if (to == Type::f64) return from(double());
-    if (to == Type::boolean) return from(bool());
-    return numpy("cast")(object, dtype);  // to integers: what a number without place becomes is the compiler's affair
 }
 
 }  // namespace
 
 void bind_elementwise(py::module_& module) {
-    using py::handle;
-    const auto one = [&](const char* name, auto f) { module.def(name, f, py::arg("x")); };
-    one("exp", [](handle x) { return unary("exp", x, kHeavy, [](auto a) { return exp_(a); }); });
-    one("expm1", [](handle x) { return unary("expm1", x, kHeavy, [](auto a) { return expm1_(a); }); });
-    one("log", [](handle x) { return unary("log", x, kHeavy, [](auto a) { return log_(a); }); });
-    one("log1p", [](handle x) { return unary("log1p", x, kHeavy, [](auto a) { return log1p_(a); }); });
-    one("tanh", [](handle x) { return unary("tanh", x, kHeavy, [](auto a) { return tanh_(a); }); });
-    one("erf", [](handle x) { return unary("erf", x, kHeavy, [](auto a) { return erf_(a); }); });
-    one("sqrt", [](handle x) { return unary("sqrt", x, kLight, [](auto a) { return std::sqrt(a); }); });
-    one("floor", [](handle x) { return unary("floor", x, kLight, [](auto a) { return std::floor(a); }); });
-    one("sin", [](handle x) {
-        return periodic("sin", x, [](auto a) { return sin_(a); }, [](auto a) { return std::sin(a); });
-    });
-    one("cos", [](handle x) {
-        return periodic("cos", x, [](auto a) { return cos_(a); }, [](auto a) { return std::cos(a); });
-    });
-    const auto two = [&](const char* name, auto f) { module.def(name, f, py::arg("x"), py::arg("y")); };
-    two("add", [](handle x, handle y) {
-        return binary<numbers>("add", x, y, [](auto a, auto b) { return wrapping(a, b, [](auto p, auto q) { return p + q; }); });
-    });
-    two("sub", [](handle x, handle y) {
-        return binary<numbers>("sub", x, y, [](auto a, auto b) { return wrapping(a, b, [](auto p, auto q) { return p - q; }); });
-    });
-    two("mul", [](handle x, handle y) {
-        return binary<numbers>("mul", x, y, [](auto a, auto b) { return wrapping(a, b, [](auto p, auto q) { return p * q; }); });
-    });
-    two("div", [](handle x, handle y) { return binary<floats>("div", x, y, [](auto a, auto b) { return a / b; }); });
-    two("maximum", [](handle x, handle y) { return binary<numbers>("maximum", x, y, [](auto a, auto b) { return larger(a, b); }); });
-    two("less", [](handle x, handle y) { return binary<numbers>("less", x, y, [](auto a, auto b) { return a < b; }); });
-    two("equal", [](handle x, handle y) { return binary<numbers>("equal", x, y, [](auto a, auto b) { return a == b; }); });
-    two("pow", &pow);
+    const auto one = [&](const char* name, Index grain, auto f) {
+        module.def(name, [=](handle x) { return unary(name, x, grain, f); }, py::arg("x"));
+    };
+    one("exp", kHeavy, [](auto a) { return exp_(a); });
+    one("expm1", kHeavy, [](auto a) { return expm1_(a); });
+    one("log", kHeavy, [](auto a) { return log_(a); });
+    one("log1p", kHeavy, [](auto a) { return log1p_(a); });
+    one("tanh", kHeavy, [](auto a) { return tanh_(a); });
+    one("erf", kHeavy, [](auto a) { return erf_(a); });
+    one("sqrt", kLight, [](auto a) { return std::sqrt(a); });
+    one("floor", kLight, [](auto a) { return std::floor(a); });
+    const auto wave = [&](const char* name, auto f, auto slow) {
+        module.def(name, [=](handle x) { return periodic(name, x, f, slow); }, py::arg("x"));
+    };
+    wave("sin", [](auto a) { return sin_(a); }, [](auto a) { return std::sin(a); });
+    wave("cos", [](auto a) { return cos_(a); }, [](auto a) { return std::cos(a); });
+    const auto two = [&](const char* name, auto integer, auto f) {
+        module.def(name, [=](handle x, handle y) { return binary(name, integer, x, y, f); }, py::arg("x"), py::arg("y"));
+    };
+    two("add", std::uint64_t(), [](auto a, auto b) { return a + b; });
+    two("sub", std::uint64_t(), [](auto a, auto b) { return a - b; });
+    two("mul", std::uint64_t(), [](auto a, auto b) { return a * b; });
+    two("div", nullptr, [](auto a, auto b) { return a / b; });
+    two("maximum", std::int64_t(), [](auto a, auto b) { return (a > b) | (a != a) ? a : b; });  // NaN if either is
+    two("less", std::int64_t(), [](auto a, auto b) { return a < b; });
+    two("equal", std::int64_t(), [](auto a, auto b) { return a == b; });
+    module.def("pow", &pow, py::arg("x"), py::arg("y"));
     module.def("where", &where, py::arg("condition"), py::arg("x"), py::arg("y"));
     module.def("cast", &cast, py::arg("x"), py::arg("dtype"));
 }

@@ -14,91 +14,66 @@
 namespace tg {
 namespace {
 
+using py::handle;
 constexpr Index kShared = 1 << 16;  // elements from which threads share
-constexpr Index kColumns = 64;      // that one thread adds at a time
+constexpr Index kNever = Index(1) << 60;
+constexpr Index kColumns = 64;  // that one thread adds at a time
 
 struct Rows {
     bool usable = false;         // all indices are arrays of int64 or int32, fit together and lie within the array
-    int dims = 0;                // of the indices, broadcast
-    Index shape[kMaxDims];
+    Shape shape;                 // of the indices, broadcast
     std::vector<Index> numbers;  // one row for each index
 };
 
-Rows rows_of(const char* function, const py::tuple& index, int dims, const Index* shape) {
+Rows rows_of(const char* function, const py::tuple& index, int dims, const Index* sizes) {
     Rows rows;
-    const int count = static_cast<int>(index.size());
-    if (count == 0 || count > dims) return rows;
     std::vector<Array> arrays;
-    for (py::handle one : index) {
+    if (index.empty() || static_cast<int>(index.size()) > dims) return rows;
+    for (handle one : index) {
         if (!is_array(one)) return rows;
         arrays.push_back(view(function, "an index", one));
         const Array& x = arrays.back();
-        if (x.type != Type::i64 && x.type != Type::i32) return rows;
-        const Operand old[] = {Operand(x, 1)};
-        Operand so_far;
-        so_far.dims = rows.dims, so_far.shape = rows.shape;
-        const Operand* both[] = {&so_far, &old[0]};
-        int together;
-        Index merged[kMaxDims];
-        if (!broadcast_shape<2>(both, together, merged)) return rows;
-        rows.dims = together;
-        std::copy(merged, merged + together, rows.shape);
+        if ((x.type != Type::i64 && x.type != Type::i32) || !rows.shape.meet(x)) return rows;
     }
     Index total = 1;
-    for (int d = 0; d < rows.dims; ++d) total *= rows.shape[d];
-    rows.numbers.assign(static_cast<std::size_t>(total), 0);
-    bool inside = true;
-    for (int k = 0; k < count; ++k) {
-        const Array& x = arrays[static_cast<std::size_t>(k)];
-        const Operand operand(x, item_size(x.type));
-        const Operand* operands[] = {&operand};
-        const Index size = shape[k];
-        each_piece(Grid<1>(rows.dims, rows.shape, operands), operands, 0, total, [&](Index first, Index n, const Piece* p) {
-            for (Index i = 0; i < n; ++i) {
-                const Index j = p[0].one ? 0 : i;
-                const Index at = operand.item == 8 ? p[0].at<std::int64_t>()[j] : p[0].at<std::int32_t>()[j];
-                inside = inside && -size <= at && at < size;
-                Index& row = rows.numbers[static_cast<std::size_t>(first + i)];
-                row = row * size + (at < 0 ? at + size : at);
-            }
-        });
+    for (int d = 0; d < rows.shape.dims; ++d) total *= rows.shape.sizes[d];
+    rows.numbers.resize(static_cast<std::size_t>(total));
+    rows.usable = true;
+    std::vector<Index> before;  // the numbers by the indices so far
+    for (const Array& x : arrays) {
+        const Index size = *sizes++;
+        const auto place = [&](Index at) {
+            rows.usable = rows.usable && -size <= at && at < size;
+            return at < 0 ? at + size : at;
+        };
+        if (x.type == Type::i64) evaluate(rows.shape, rows.numbers.data(), kNever, place, In<std::int64_t>{x});
+        else evaluate(rows.shape, rows.numbers.data(), kNever, place, In<std::int32_t>{x});
+        for (std::size_t i = 0; i < before.size(); ++i) rows.numbers[i] += before[i] * size;
+        if (index.size() > 1) before = rows.numbers;
     }
-    rows.usable = inside;
     return rows;
 }
 
-template <class U>
-void copy_rows(const U* from, const std::vector<Index>& rows, Index width, U* to) {
-    const Index count = static_cast<Index>(rows.size());
-    const auto some = [&](Index begin, Index end) {
-        for (Index i = begin; i < end; ++i) {
-            const U* row = from + rows[static_cast<std::size_t>(i)] * width;
-            if (width == 1)
-                to[i] = *row;
-            else
-                std::memcpy(to + i * width, row, static_cast<std::size_t>(width) * sizeof(U));
-        }
-    };
-    if (count * width < kShared) return some(0, count);
-    const Unlocked unlocked(count * width);
-    parallel_ranges(count, std::max(Index(1), kShared / 4 / width), some);
-}
-
-py::object take(py::handle object, const py::tuple& index) {
+py::object take(handle object, const py::tuple& index) {
     const Array x = view("take", "x", object);
     const int indexed = static_cast<int>(index.size());
-    const Rows rows = rows_of("take", index, x.dims, x.shape);
-    if (x.type == Type::other || !x.contiguous || !rows.usable || rows.dims + x.dims - indexed > kMaxDims)
+    Rows rows = rows_of("take", index, x.dims, x.shape);
+    if (x.type == Type::other || !x.contiguous || !rows.usable || rows.shape.dims + x.dims - indexed > kMaxDims)
         return numpy("take")(object, index);
-    Index shape[kMaxDims], width = 1;
-    std::copy(rows.shape, rows.shape + rows.dims, shape);
-    for (int d = indexed; d < x.dims; ++d) width *= shape[rows.dims + d - indexed] = x.shape[d];
-    const Array out = empty(x.type, rows.dims + x.dims - indexed, shape);
-    const int item = item_size(x.type);
-    if (width == 0) return out.owner;
-    if (item == 1) copy_rows(x.at<std::uint8_t>(), rows.numbers, width, out.at<std::uint8_t>());
-    if (item == 4) copy_rows(x.at<std::uint32_t>(), rows.numbers, width, out.at<std::uint32_t>());
-    if (item == 8) copy_rows(x.at<std::uint64_t>(), rows.numbers, width, out.at<std::uint64_t>());
+    Index width = 1;
+    for (int d = indexed; d < x.dims; ++d) width *= rows.shape.sizes[rows.shape.dims++] = x.shape[d];
+    const Array out = empty(x.type, rows.shape.dims, rows.shape.sizes);
+    by_size(item_size(x.type), [&](auto u) {
+        using U = decltype(u);
+        const auto copy = [width, from = x.at<U>(), to = out.at<U>(), row = rows.numbers.data()](Index begin, Index end) {
+            const auto bytes = static_cast<std::size_t>(width) * sizeof(U);
+            if (width == 1)
+                for (Index i = begin; i < end; ++i) to[i] = from[row[i]];
+            else
+                for (Index i = begin; i < end; ++i) std::memcpy(to + i * width, from + row[i] * width, bytes);
+        };
+        share(static_cast<Index>(rows.numbers.size()), kShared / 4, copy, std::max(width, Index(1)));
+    });
     return out.owner;
 }
 
@@ -117,7 +92,7 @@ void add_rows(const T* from, const std::vector<Index>& rows, Index width, T* to)
     parallel_ranges(width, kColumns, columns);
 }
 
-py::object put_add(py::handle object, const py::tuple& index, const py::tuple& shape) {
+py::object put_add(handle object, const py::tuple& index, const py::tuple& shape) {
     const Array x = dense("put_add", "x", object);
     const int dims = static_cast<int>(shape.size()), indexed = static_cast<int>(index.size());
     Index sizes[kMaxDims], width = 1;
@@ -150,37 +125,24 @@ struct Extent {
     }
 };
 
-template <class U>
-void write(const Operand& value, const Array& target) {
-    const Operand* operands[] = {&value};
-    const Grid<1> grid(target.dims, target.shape, operands);
-    walk(grid, operands, kShared, [&](Index first, Index n, const Piece* p) {
-        U* const to = target.at<U>() + first;
-        if (p[0].one)
-            std::fill(to, to + n, *p[0].at<U>());
-        else
-            std::memcpy(to, p[0].data, static_cast<std::size_t>(n) * sizeof(U));
-    });
-}
-
 // Writes an array of the same dtype into a contiguous one; all else (another dtype, other memory orders, arrays that
 // overlap, Python numbers) is NumPy's affair.
-void assign(py::handle object, py::handle source) {
+void assign(handle object, handle source) {
     const auto others = [&] { numpy("assign")(object, source); };
     if (!is_array(object) || !is_array(source)) return others();
     const Array x = view("assign", "the target", object), value = view("assign", "the value", source);
     const bool writable = py::detail::check_flags(object.ptr(), py::detail::npy_api::NPY_ARRAY_WRITEABLE_);
     if (!writable || !x.contiguous || !x.owner.is(object) || x.type != value.type || x.type == Type::other) return others();
-    if (x.size() == 0 || value.dims > x.dims) return others();
-    for (int d = 0; d < value.dims; ++d)
-        if (value.shape[d] != 1 && value.shape[d] != x.shape[x.dims - value.dims + d]) return others();
+    Shape shape(x);
+    if (x.size() == 0 || !shape.meet(value) || shape.dims != x.dims || !std::equal(x.shape, x.shape + x.dims, shape.sizes))
+        return others();
     const int item = item_size(x.type);
     const Extent to(x, item), from(value, item);
     if (from.low < to.high && to.low < from.high) return others();
-    const Operand operand(value, item);
-    if (item == 1) write<std::uint8_t>(operand, x);
-    if (item == 4) write<std::uint32_t>(operand, x);
-    if (item == 8) write<std::uint64_t>(operand, x);
+    by_size(item, [&](auto u) {
+        using U = decltype(u);
+        evaluate(shape, x.at<U>(), kShared / 4, [](U a) { return a; }, In<U>{value});
+    });
 }
 
 }  // namespace

@@ -10,8 +10,8 @@
 // for rms_norm without mean(u). The sums over rows are made block by block, and the blocks, which depend on the shape
 // alone, are then added up in order. Source: J. Ba et al., "Layer Normalization", 2016; the gradient is a calculation.
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "memory.hpp"
 #include "subjects.hpp"
@@ -19,24 +19,27 @@
 namespace tg {
 namespace {
 
-constexpr Index kMostBlocks = 16;    // of rows: each has sums of its own for the gradients of w and b
-constexpr Index kWork = 1 << 14;     // elements in a block at least, or threads are not worth their while
+constexpr Index kMostBlocks = 16;  // of rows: each has sums of its own for the gradients of w and b
+constexpr Index kWork = 1 << 14;   // numbers in a block at least, or threads are not worth their while
 
-struct Shape {
-    Index rows, n;     // n numbers a row
-    Index per_block;   // rows
-    Index blocks() const { return (rows + per_block - 1) / per_block; }
+struct Rows {
+    Index count = 1, n = 1;  // n numbers a row
+    Index block;             // rows that a thread takes at once
+    Rows(const Array& x, int dims) {
+        for (int i = 0; i < x.dims; ++i) (i < x.dims - dims ? count : n) *= x.shape[i];
+        block = std::max((count + kMostBlocks - 1) / kMostBlocks, kWork / (n + 1) + 1);
+    }
+    // Weight or bias, n numbers that may be None.
+    Array parameter(const char* function, const char* argument, py::handle object, const Array& x) const {
+        if (object.is_none()) return {};
+        Array w = dense(function, argument, object);
+        if (w.type != x.type) bad_type(function, argument, name(x.type), w);
+        if (w.size() != n) bad_shape(function, argument, std::to_string(n) + " numbers", w);
+        return w;
+    }
 };
 
-Shape shape_of(const Array& x, int dims) {
-    Shape s{1, 1, 1};
-    for (int i = 0; i < x.dims; ++i) (i < x.dims - dims ? s.rows : s.n) *= x.shape[i];
-    const Index even = (s.rows + kMostBlocks - 1) / kMostBlocks, least = kWork / (s.n + 1) + 1;
-    s.per_block = even > least ? even : least;
-    return s;
-}
-
-template <class T, bool Centred>
+template <bool Centred, class T>
 void forward_row(const T* x, const T* w, const T* b, T* out, Index n, T eps, T* statistics) {
     T mean = 0, squares = 0;
     if (Centred) {
@@ -54,8 +57,8 @@ void forward_row(const T* x, const T* w, const T* b, T* out, Index n, T eps, T* 
     statistics[0] = mean, statistics[1] = r;
 }
 
-// gx of one row, if wanted, and the row's part of gw and gb.
-template <class T, bool Centred>
+// gx of one row, and what it adds to gw and gb, each where it is wanted.
+template <bool Centred, class T>
 void backward_row(const T* x, const T* w, const T* g, Index n, const T* statistics, T* gx, T* gw, T* gb) {
     const T mean = statistics[0], r = statistics[1];
     T along = 0, total = 0;  // sums of u y and of u
@@ -66,108 +69,71 @@ void backward_row(const T* x, const T* w, const T* g, Index n, const T* statisti
         total += u;
     }
     along /= T(n), total = Centred ? total / T(n) : T(0);
-    if (gx)
-        for (Index j = 0; j < n; ++j) {
-            const T u = w ? g[j] * w[j] : g[j], y = (x[j] - mean) * r;
-            gx[j] = r * (u - total - y * along);
-        }
-    if (gw)
-        for (Index j = 0; j < n; ++j) gw[j] += g[j] * ((x[j] - mean) * r);
-    if (gb)
-        for (Index j = 0; j < n; ++j) gb[j] += g[j];
-}
-
-template <class Body>
-void each_block(const Shape& s, Body&& body) {
-    const Unlocked unlocked(s.rows * s.n);
-    parallel(s.blocks(), [&](Index block) {
-        const Index begin = block * s.per_block, end = begin + s.per_block;
-        body(block, begin, end < s.rows ? end : s.rows);
-    });
-}
-
-// The sums of all blocks, from `partial` (blocks, n), added up in order.
-template <class T>
-Array added_up(const T* partial, Index stride, const Shape& s, const Array& like) {
-    Array sum = empty_like(like);
-    T* const out = sum.at<T>();
-    std::memset(out, 0, static_cast<std::size_t>(s.n) * sizeof(T));
-    for (Index k = 0; k < s.blocks(); ++k)
-        for (Index j = 0; j < s.n; ++j) out[j] += partial[k * stride + j];
-    return sum;
-}
-
-// An argument that may be None: of x's dtype and n numbers.
-Array parameter(const char* function, const char* argument, const py::object& object, const Array& x, Index n) {
-    if (object.is_none()) return {};
-    Array w = dense(function, argument, object);
-    if (w.type != x.type) bad_type(function, argument, name(x.type), w);
-    if (w.size() != n) bad_shape(function, argument, std::to_string(n) + " numbers", w);
-    return w;
+    for (Index j = 0; gx && j < n; ++j) {
+        const T u = w ? g[j] * w[j] : g[j], y = (x[j] - mean) * r;
+        gx[j] = r * (u - total - y * along);
+    }
+    for (Index j = 0; gw && j < n; ++j) gw[j] += g[j] * ((x[j] - mean) * r);
+    for (Index j = 0; gb && j < n; ++j) gb[j] += g[j];
 }
 
 template <bool Centred>
-py::tuple forward(const char* function, py::handle input, const py::object& weight, const py::object& bias, int dims,
-                  double eps) {
+py::tuple norm(py::handle input, py::object weight, py::object bias, int dims, double eps) {
+    const char* const function = Centred ? "layer_norm" : "rms_norm";
     const Array x = dense(function, "input", input);
-    const Shape s = shape_of(x, dims);
-    const Array w = parameter(function, "weight", weight, x, s.n), b = parameter(function, "bias", bias, x, s.n);
-    const Array out = empty_like(x), statistics = empty(x.type, {s.rows, 2});
+    const Rows rows(x, dims);
+    const Array w = rows.parameter(function, "weight", weight, x), b = rows.parameter(function, "bias", bias, x);
+    const Array out = empty_like(x), statistics = empty(x.type, {rows.count, 2});
     by_float(function, "input", x, [&](auto zero) {
         using T = decltype(zero);
-        each_block(s, [&](Index, Index begin, Index end) {
-            for (Index i = begin; i < end; ++i)
-                forward_row<T, Centred>(x.at<T>() + i * s.n, w.at<T>(), b.at<T>(), out.at<T>() + i * s.n, s.n, T(eps),
-                                        statistics.at<T>() + 2 * i);
+        const Unlocked unlocked(x.size());
+        parallel_ranges(rows.count, rows.block, [&](Index begin, Index end) {
+            for (Index i = begin, at = i * rows.n; i < end; ++i, at += rows.n)
+                forward_row<Centred>(x.at<T>() + at, w.at<T>(), b.at<T>(), out.at<T>() + at, rows.n, T(eps),
+                                     statistics.at<T>() + 2 * i);
         });
     });
     return py::make_tuple(out.owner, py::make_tuple(x.owner, weight, bias, dims, statistics.owner));
 }
 
 template <bool Centred>
-py::list backward(const char* function, const py::tuple& saved, py::handle cotangent, const py::tuple& needs) {
-    const Array x = dense(function, "input", saved[0]), g = dense(function, "g", cotangent);
-    const Shape s = shape_of(x, saved[3].cast<int>());
-    const Array w = parameter(function, "weight", saved[1], x, s.n), b = parameter(function, "bias", saved[2], x, s.n);
-    const Array statistics = dense(function, "statistics", saved[4], x.type, {s.rows, 2});
-    if (g.type != x.type) bad_type(function, "g", name(x.type), g);
-    if (g.size() != x.size()) bad_shape(function, "g", shape_text(x.dims, x.shape), g);
-    const auto wanted = [&](std::size_t i) { return i < needs.size() && needs[i].cast<bool>(); };
-    const bool for_x = wanted(0), for_w = wanted(1), for_b = wanted(2);
-    const Array gx = for_x ? empty_like(x) : Array();
-    py::list gradients;
-    gradients.append(for_x ? gx.owner : py::none());
+py::list norm_vjp(const py::tuple& saved, py::handle cotangent, const py::tuple& needs) {
+    const char* const function = Centred ? "layer_norm_vjp" : "rms_norm_vjp";
+    const Array x = dense(function, "input", saved[0]), g = like(function, "g", cotangent, x);
+    const Rows rows(x, saved[3].cast<int>());
+    const Array w = rows.parameter(function, "weight", saved[1], x), b = rows.parameter(function, "bias", saved[2], x);
+    const Array statistics = dense(function, "statistics", saved[4], x.type, {rows.count, 2});
+    const auto make = [&](int i, const Array& like) { return wanted(needs, i) && like.data ? empty_like(like) : Array(); };
+    const Array gx = make(0, x), gw = make(1, w), gb = make(2, b);
     by_float(function, "input", x, [&](auto zero) {
         using T = decltype(zero);
-        const Index stride = s.n * (for_w + for_b);
-        T* const partial = scratch<T>(Slot::other, s.blocks() * stride);
-        each_block(s, [&](Index block, Index begin, Index end) {
-            T *const gw = for_w ? partial + block * stride : nullptr, *const gb = for_b ? partial + (block + 1) * stride - s.n : nullptr;
-            if (stride) std::memset(partial + block * stride, 0, static_cast<std::size_t>(stride) * sizeof(T));
-            for (Index i = begin; i < end; ++i)
-                backward_row<T, Centred>(x.at<T>() + i * s.n, w.at<T>(), g.at<T>() + i * s.n, s.n,
-                                         statistics.at<T>() + 2 * i, for_x ? gx.at<T>() + i * s.n : nullptr, gw, gb);
+        const Unlocked unlocked(x.size());
+        const Index n = rows.n, blocks = (rows.count + rows.block - 1) / rows.block;
+        T* const sums = scratch<T>(Slot::other, 2 * n * blocks);  // each block's of gw and gb
+        parallel_ranges(rows.count, rows.block, [&](Index begin, Index end) {
+            T* const sum = sums + begin / rows.block * 2 * n;
+            if (gw.data || gb.data) std::fill(sum, sum + 2 * n, T(0));
+            for (Index i = begin, at = i * n; i < end; ++i, at += n)
+                backward_row<Centred>(x.at<T>() + at, w.at<T>(), g.at<T>() + at, n, statistics.at<T>() + 2 * i,
+                                      gx.data ? gx.at<T>() + at : nullptr, gw.data ? sum : nullptr,
+                                      gb.data ? sum + n : nullptr);
         });
-        if (needs.size() > 1) gradients.append(for_w ? added_up(partial, stride, s, w).owner : py::none());
-        if (needs.size() > 2) gradients.append(for_b ? added_up(partial + stride - s.n, stride, s, b).owner : py::none());
+        const auto add_up = [&](T* out, const T* sum) {
+            if (out) std::fill(out, out + n, T(0));
+            for (Index block = 0; out && block < blocks; ++block, sum += 2 * n)
+                for (Index j = 0; j < n; ++j) out[j] += sum[j];
+        };
+        add_up(gw.at<T>(), sums), add_up(gb.at<T>(), sums + n);
     });
-    return gradients;
+    return gradients(needs, {gx, gw, gb});
 }
 
 template <bool Centred>
-void bind(py::module_& module, const char* function) {
+void bind(py::module_& module, const std::string& name) {
     using py::arg;
-    module.def(function,
-               [function](py::handle x, const py::object& w, const py::object& b, int dims, double eps) {
-                   return forward<Centred>(function, x, w, b, dims, eps);
-               },
-               arg("input"), arg("weight") = py::none(), arg("bias") = py::none(), py::kw_only(), arg("dims"), arg("eps"),
-               "See tinygrad_edu.nn.normalization.");
-    module.def((std::string(function) + "_vjp").c_str(),
-               [function](const py::tuple& saved, py::handle g, const py::tuple& needs) {
-                   return backward<Centred>(function, saved, g, needs);
-               },
-               arg("saved"), arg("g"), arg("needs"), "The gradients of the norm.");
+    module.def(name.c_str(), &norm<Centred>, arg("input"), arg("weight") = py::none(), arg("bias") = py::none(), py::kw_only(),
+               arg("dims"), arg("eps"), "See tinygrad_edu.nn.normalization.");
+    module.def((name + "_vjp").c_str(), &norm_vjp<Centred>, arg("saved"), arg("g"), arg("needs"));
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
 // Pooling: the largest, or the average, of each window, and the way back.
 //
-// Written window by window this would be a chain of comparisons. Written place by place it is vector code: for each row
-// of windows, and for each place (i, j) of the kernel, the elements at that place of all windows of the row are compared
-// with the largest so far, side by side. Of the windows that reach into the padding, a place takes those in which it is
-// inside the image.
+// Written window by window this would be a chain of comparisons or of sums. Written place by place it is vector code: for
+// each row of windows, and for each place (i, j) of the kernel, the elements at that place of all windows of the row are
+// compared with the largest so far, side by side. Of the windows that reach into the padding, a place takes those in which
+// it is inside the image. An average takes less: the rows of the image that a row of windows covers are added up to one
+// line, and windows add up pieces of that. On the way back windows are spread over a line, and the line over rows.
 //
 // For the way back max_pool2d keeps which place was the largest, a byte a window where torch keeps an int64; the gradient
 // goes there alone. Of equal elements the first counts, of several NaN the last, as in torch.
@@ -13,7 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <optional>
+#include <tuple>
 #include <type_traits>
 #include <vector>
 
@@ -24,253 +25,213 @@ namespace tg {
 namespace {
 
 using Two = std::array<Index, 2>;
-using Four = std::array<Index, 4>;  // at the top, at the bottom, at the left, at the right
+using Four = std::array<Index, 4>;                      // at the top, at the bottom, at the left, at the right
+using Settings = std::tuple<Two, Two, Four, Two, Two>;  // size, stride, padding, dilation, how many windows
+using Counting = std::optional<Two>;                    // how far outside of the image an average counts zeros
+using One = std::integral_constant<Index, 1>;
+using Divisor = std::optional<Index>;                   // what a sum is divided by, in place of how many it is of
 
 constexpr Index kBlock = 1 << 15;  // elements that a thread takes at a time
 
-// A place of the kernel: where it is in the plane, seen from a window's corner, and in which windows it is in the image.
+// A place of the kernel: where it is in the plane for window (0, 0), and in which windows, rows and columns of them from
+// the first to before the last, it is in the image.
 struct Place {
     Index at;
-    Two from, to;  // rows and columns of windows
+    Two rows, columns;
+    bool in(Index row) const { return rows[0] <= row && row < rows[1]; }
 };
 
 struct Windows {
-    Index planes, h, w;
-    Two size, stride, counts;
+    Index planes;
+    Two image, size, stride;
     Four padding;
-    Two dilation;
+    Two dilation, counts;
     std::vector<Place> places = {};
+    Index whole_rows = 0;  // the elements of a window that consists of whole rows of the image, side by side
 
-    void finish() {
+    // ValueError where a window would lie in the padding alone, or could not be at all.
+    Windows(const char* function, const Array& x, const Settings& settings) {
+        if (x.dims != 4) bad_shape(function, "x", "(N, C, H, W)", x);
+        std::tie(size, stride, padding, dilation, counts) = settings;
+        planes = x.shape[0] * x.shape[1], image = {x.shape[2], x.shape[3]};
+        bool fits = std::min({size[0], size[1], stride[0], stride[1], dilation[0], dilation[1], counts[0], counts[1]}) > 0;
+        std::vector<Two> inside[2];  // for each row and each column of the kernel
+        for (int side = 0; side < 2 && fits; ++side) {
+            for (Index i = 0; i < size[side]; ++i) {
+                const Index at = i * dilation[side] - padding[2 * side], room = image[side] - 1 - at;
+                inside[side].push_back({at < 0 ? (stride[side] - 1 - at) / stride[side] : 0,
+                                        room < 0 ? 0 : std::min(counts[side], room / stride[side] + 1)});
+            }
+            for (Index k = 0; k < counts[side] && fits; ++k)
+                fits = std::any_of(inside[side].begin(), inside[side].end(), [=](Two in) { return in[0] <= k && k < in[1]; });
+        }
+        if (!fits) bad_shape(function, "x", "of which every window has an element", x);
+        if (size[1] == image[1] && padding == Four{}) whole_rows = size[0] * image[1];
         for (Index i = 0; i < size[0]; ++i)
             for (Index j = 0; j < size[1]; ++j) {
-                Place place = {(i * dilation[0] - padding[0]) * w + j * dilation[1] - padding[2], {}, {}};
-                for (int side = 0; side < 2; ++side) {
-                    const Index at = (side ? j : i) * dilation[side] - padding[2 * side], room = (side ? w : h) - 1 - at;
-                    place.from[side] = at < 0 ? (stride[side] - 1 - at) / stride[side] : 0;
-                    place.to[side] = room < 0 ? 0 : std::min(counts[side], room / stride[side] + 1);
-                }
-                places.push_back(place);
+                const Index row = i * dilation[0] - padding[0], column = j * dilation[1] - padding[2];
+                places.push_back({row * image[1] + column, inside[0][i], inside[1][j]});
             }
     }
+    Index inputs() const { return image[0] * image[1]; }
     Index outputs() const { return counts[0] * counts[1]; }
-    Index corner(Index row) const { return row * stride[0] * w; }  // of its first window, seen from place (0, 0) at 0
-    // Calls f(number, place) for the places of a row of windows that are in the image, for some of its windows at least.
-    template <class F>
-    void each_place(Index row, const F& f) const {
-        for (std::size_t k = 0; k < places.size(); ++k)
-            if (places[k].from[0] <= row && row < places[k].to[0]) f(static_cast<Index>(k), places[k]);
-    }
-    // Calls f(window, offset, length) for each row of each window's elements in the image; only without dilation.
-    template <class F>
-    void each_run(const F& f) const {
-        for (Index i = 0; i < outputs(); ++i) {
-            const Index y = i / counts[1] * stride[0] - padding[0], x = i % counts[1] * stride[1] - padding[2];
-            const Index from = std::max<Index>(0, x), to = std::min(w, x + size[1]);
-            const Index top = std::max<Index>(0, y), bottom = std::min(h, y + size[0]);
-            if (to - from == w) {  // whole rows, which lie behind each other
-                f(i, top * w, (bottom - top) * w);
-                continue;
-            }
-            for (Index row = top; row < bottom; ++row) f(i, row * w + from, to - from);
-        }
-    }
-    template <class F>
-    void each_plane(const F& f) const {
-        const Index grain = std::max<Index>(1, kBlock / std::max<Index>(1, h * w));
-        const auto block = [&](Index begin, Index end) {
-            for (Index plane = begin; plane < end; ++plane) f(plane);
+    Index down() const { return stride[0] * image[1]; }  // from a row of windows to the next
+    // What the sum of each window is divided by.
+    template <class T>
+    std::vector<T> divisors(const Two& counting, const Divisor& divisor) const {
+        const auto counted = [&](int side, Index k) {
+            const Index start = k * stride[side] - padding[2 * side], end = image[side] + counting[side];
+            return std::min(start + size[side], end) - std::max(start, -counting[side]);
         };
-        if (planes * h * w < 2 * kBlock) return block(0, planes);  // not worth waking anybody
-        parallel_ranges(planes, grain, block);
+        std::vector<T> all;
+        for (Index i = 0; i < outputs(); ++i)
+            all.push_back(T(divisor ? *divisor : counted(0, i / counts[1]) * counted(1, i % counts[1])));
+        return all;
     }
 };
 
-// Calls f with the step as a constant, where it is a common one: loops over it become vector instructions then.
-template <class F>
-void by_step(Index step, const F& f) {
-    if (step == 1) return f(std::integral_constant<Index, 1>());
-    if (step == 2) return f(std::integral_constant<Index, 2>());
-    f(step);
-}
-
-template <class T, class Kept>
-void largest(const Windows& p, const T* x, T* out, Kept* kept) {
+template <class Step, class T, class Kept>
+void largest(const Windows& p, Step step, const T* x, T* out, Kept* kept) {
     using Int = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;  // as wide as T: for the same vectors
-    p.each_plane([&](Index plane) {
-        Int* const where = scratch<Int>(Slot::other, p.counts[1]);
-        for (Index row = 0; row < p.counts[0]; ++row) {
-            T* const best = out + plane * p.outputs() + row * p.counts[1];
-            std::fill_n(where, p.counts[1], Int(-1));
-            std::fill_n(best, p.counts[1], -std::numeric_limits<T>::infinity());
-            p.each_place(row, [&](Index k, const Place& place) {
-                by_step(p.stride[1], [&](auto step) {
-                    const T* const source = x + plane * p.h * p.w + p.corner(row) + place.at;
-                    const Int number = static_cast<Int>(k);
-                    const Index end = place.to[1];
+    Int* const where = scratch<Int>(Slot::other, p.counts[1]);
+    for (Index row = 0; row < p.counts[0]; ++row, x += p.down(), out += p.counts[1], kept += p.counts[1]) {
+        std::fill_n(where, p.counts[1], Int(-1));
+        std::fill_n(out, p.counts[1], -std::numeric_limits<T>::infinity());
+        for (Int number = 0; number < static_cast<Int>(p.places.size()); ++number) {
+            const Place& place = p.places[number];
+            if (!place.in(row)) continue;
+            const T* const from = x + place.at;
+            const Index end = place.columns[1];
 #pragma omp simd simdlen(8)
-                    for (Index k = place.from[1]; k < end; ++k) {
-                        const T value = source[k * step];
-                        const bool better = (value > best[k]) | (value != value) | (where[k] < 0);
-                        best[k] = better ? value : best[k];
-                        where[k] = better ? number : where[k];
-                    }
-                });
-            });
-            std::copy_n(where, p.counts[1], kept + plane * p.outputs() + row * p.counts[1]);
+            for (Index k = place.columns[0]; k < end; ++k) {
+                const T value = from[k * step];
+                const bool better = (value > out[k]) | (value != value) | (where[k] < 0);
+                out[k] = better ? value : out[k];
+                where[k] = better ? number : where[k];
+            }
         }
-    });
+        std::copy_n(where, p.counts[1], kept);
+    }
 }
 
 template <class T, class Kept>
 void largest_back(const Windows& p, const T* g, const Kept* kept, T* gx) {
-    p.each_plane([&](Index plane) {
-        T* const to = gx + plane * p.h * p.w;
-        std::fill_n(to, p.h * p.w, T(0));
-        for (Index row = 0, i = plane * p.outputs(); row < p.counts[0]; ++row)
-            for (Index column = 0; column < p.counts[1]; ++column, ++i)
-                to[row * p.stride[0] * p.w + column * p.stride[1] + p.places[kept[i]].at] += g[i];
-    });
+    std::fill_n(gx, p.inputs(), T(0));
+    for (Index row = 0; row < p.counts[0]; ++row, gx += p.down())
+        for (Index k = 0; k < p.counts[1]; ++k, ++g, ++kept) gx[k * p.stride[1] + p.places[*kept].at] += *g;
 }
 
-// How many elements of window k of a side count, up to `counting` outside of the image.
-Index counted(const Windows& p, int side, Index counting, Index k) {
-    const Index start = k * p.stride[side] - p.padding[2 * side];
-    return std::min(start + p.size[side], (side ? p.w : p.h) + counting) - std::max(start, -counting);
+// to[k * to_step] += from[k * from_step] for all k in the range.
+template <class T, class To, class From>
+void add(Two range, T* to, To to_step, const T* from, From from_step) {
+    const Index end = range[1];
+#pragma omp simd simdlen(8)
+    for (Index k = range[0]; k < end; ++k) to[k * to_step] += from[k * from_step];
 }
 
-// What the sum of each window is divided by.
-template <class T>
-std::vector<T> divisors(const Windows& p, Two counting, std::optional<Index> divisor) {
-    std::vector<T> all;
-    for (Index row = 0; row < p.counts[0]; ++row)
-        for (Index column = 0; column < p.counts[1]; ++column)
-            all.push_back(T(divisor ? *divisor : counted(p, 0, counting[0], row) * counted(p, 1, counting[1], column)));
-    return all;
-}
-
-// A window is longer than a row of windows: then its own rows are what vectors are made of.
-bool long_windows(const Windows& p) { return p.size[1] > p.counts[1]; }
-
-template <class T>
-void average(const Windows& p, const T* x, const T* divisors, T* out) {
-    p.each_plane([&](Index plane) {
-        const T* const from = x + plane * p.h * p.w;
-        T* const to = out + plane * p.outputs();
-        std::fill_n(to, p.outputs(), T(0));
-        if (long_windows(p)) {
-            p.each_run([&](Index window, Index at, Index length) {
-                T sum = 0;
+template <class Step, class T>
+void average(const Windows& p, Step step, const T* x, const T* divisors, T* out) {
+    std::fill_n(out, p.outputs(), T(0));
+    const Index width = p.image[1];
+    T* const line = p.whole_rows ? nullptr : scratch<T>(Slot::other, width);
+    for (Index row = 0; row < p.counts[0]; ++row, x += p.down()) {
+        T* const sums = out + row * p.counts[1];
+        T sum = 0;
 #pragma omp simd reduction(+ : sum)
-                for (Index k = 0; k < length; ++k) sum += from[at + k];
-                to[window] += sum;
-            });
-        } else {
-            for (Index row = 0; row < p.counts[0]; ++row)
-                p.each_place(row, [&](Index, const Place& place) {
-                    by_step(p.stride[1], [&](auto step) {
-                        const T* const source = from + p.corner(row) + place.at;
-                        T* const sum = to + row * p.counts[1];
-                        const Index end = place.to[1];
-#pragma omp simd simdlen(8)
-                        for (Index k = place.from[1]; k < end; ++k) sum[k] += source[k * step];
-                    });
-                });
-        }
-        for (Index i = 0; i < p.outputs(); ++i) to[i] /= divisors[i];
-    });
+        for (Index k = 0; k < p.whole_rows; ++k) sum += x[k];
+        *sums = sum;
+        if (p.whole_rows) continue;
+        std::fill_n(line, width, T(0));
+        for (Index i = 0; i < p.size[0]; ++i)
+            if (p.places[i * p.size[1]].in(row)) add({0, width}, line, One(), x + (i - p.padding[0]) * width, One());
+        for (Index j = 0; j < p.size[1]; ++j) add(p.places[j].columns, sums, One(), line + j - p.padding[2], step);
+    }
+    for (Index i = 0; i < p.outputs(); ++i) out[i] /= divisors[i];
 }
 
-template <class T>
-void average_back(const Windows& p, const T* g, const T* divisors, T* gx) {
-    p.each_plane([&](Index plane) {
-        T* const to = gx + plane * p.h * p.w;
-        T* const share = scratch<T>(Slot::other, p.outputs());
-        std::fill_n(to, p.h * p.w, T(0));
-        for (Index i = 0; i < p.outputs(); ++i) share[i] = g[plane * p.outputs() + i] / divisors[i];
-        if (long_windows(p))
-            return p.each_run([&](Index window, Index at, Index length) {
-                for (Index k = at; k < at + length; ++k) to[k] += share[window];
-            });
-        for (Index row = 0; row < p.counts[0]; ++row)
-            p.each_place(row, [&](Index, const Place& place) {
-                by_step(p.stride[1], [&](auto step) {
-                    T* const target = to + p.corner(row) + place.at;
-                    const T* const shares = share + row * p.counts[1];
-                    const Index end = place.to[1];
-#pragma omp simd simdlen(8)
-                    for (Index k = place.from[1]; k < end; ++k) target[k * step] += shares[k];
-                });
-            });
-    });
+template <class Step, class T>
+void average_back(const Windows& p, Step step, const T* g, const T* divisors, T* gx) {
+    const Index width = p.image[1];
+    T *const shares = scratch<T>(Slot::other, width + p.outputs()), *const line = shares + p.outputs();
+    for (Index i = 0; i < p.outputs(); ++i) shares[i] = g[i] / divisors[i];
+    std::fill_n(gx, p.inputs(), T(0));
+    for (Index row = 0; row < p.counts[0]; ++row, gx += p.down()) {
+        const T* const share = shares + row * p.counts[1];
+        for (Index k = 0; k < p.whole_rows; ++k) gx[k] += *share;
+        if (p.whole_rows) continue;
+        std::fill_n(line, width, T(0));
+        for (Index j = 0; j < p.size[1]; ++j) add(p.places[j].columns, line + j - p.padding[2], step, share, One());
+        for (Index i = 0; i < p.size[0]; ++i)
+            if (p.places[i * p.size[1]].in(row)) add({0, width}, gx + (i - p.padding[0]) * width, One(), line, One());
+    }
 }
 
-// The bindings.
-
-// ValueError where a window would lie in the padding alone, or could not be at all.
-Windows windows(const char* function, const Array& x, Two size, Two stride, Four padding, Two dilation, Two counts) {
-    if (x.dims != 4) bad_shape(function, "x", "(N, C, H, W)", x);
-    Windows p = {x.shape[0] * x.shape[1], x.shape[2], x.shape[3], size, stride, counts, padding, dilation};
-    bool fits = std::min({size[0], size[1], stride[0], stride[1], dilation[0], dilation[1], counts[0], counts[1]}) > 0;
-    if (fits) p.finish();
-    for (int side = 0; side < 2 && fits; ++side)
-        for (Index k = 0; k < counts[side] && fits; ++k)
-            fits = std::any_of(p.places.begin(), p.places.end(),
-                               [=](const Place& at) { return at.from[side] <= k && k < at.to[side]; });
-    if (!fits) bad_shape(function, "x", "of which every window has an element", x);
-    return p;
+// Calls f(step, offset in images, offset in results) for each plane. A common step from window to window is a constant:
+// loops over it become vector instructions then.
+template <class F>
+void each_plane(const Windows& p, const F& f) {
+    const auto all = [&](auto step) {
+        share(p.planes, kBlock, [&](Index begin, Index end) {
+            for (Index plane = begin; plane < end; ++plane) f(step, plane * p.inputs(), plane * p.outputs());
+        }, p.inputs());
+    };
+    if (p.stride[1] == 1) return all(One());
+    if (p.stride[1] == 2) return all(std::integral_constant<Index, 2>());
+    all(p.stride[1]);
 }
 
-using Divisor = std::optional<Index>;
+// The bindings: the average if there is a `counting`, else the largest. `back` is the way back: from y to x.
 
-// The average, if there is a `counting`; else the largest.
-py::tuple pool(const char* function, py::handle images, Two size, Two stride, Four padding, Two dilation, Two counts,
-               std::optional<Two> counting, Divisor divisor) {
-    const Array x = dense(function, "x", images);
-    const Windows p = windows(function, x, size, stride, padding, dilation, counts);
-    const Array out = empty(x.type, {x.shape[0], x.shape[1], counts[0], counts[1]});
-    const Array kept = counting ? Array() : empty(p.places.size() < 256 ? Type::u8 : Type::i32, out.dims, out.shape);
-    by_float(function, "x", x, [&](auto zero) {
+template <bool back>
+void pool(const char* function, const Windows& p, const Array& x, const Array& y, const Array& kept, Counting counting,
+          Divisor divisor) {
+    by_float(function, back ? "g" : "x", x, [&](auto zero) {
         using T = decltype(zero);
-        const Unlocked unlocked(x.size());
-        if (counting) return average<T>(p, x.at<T>(), divisors<T>(p, *counting, divisor).data(), out.at<T>());
-        if (kept.type == Type::u8) return largest(p, x.at<T>(), out.at<T>(), kept.at<unsigned char>());
-        largest(p, x.at<T>(), out.at<T>(), kept.at<std::int32_t>());
+        const auto divisors = counting ? p.divisors<T>(*counting, divisor) : std::vector<T>();
+        each_plane(p, [&](auto step, Index in, Index out) {
+            T *const from = x.at<T>() + in, *const to = y.at<T>() + out;
+            const auto best = [&](auto* places) {
+                if constexpr (back) largest_back(p, to, places + out, from);
+                else largest(p, step, from, to, places + out);
+            };
+            if (counting && back) average_back(p, step, to, divisors.data(), from);
+            else if (counting) average(p, step, from, divisors.data(), to);
+            else if (kept.type == Type::u8) best(kept.at<unsigned char>());
+            else best(kept.at<std::int32_t>());
+        });
     });
-    const py::object where = counting ? py::none() : kept.owner;
-    return py::make_tuple(out.owner, py::make_tuple(where, p.h, p.w, size, stride, padding, dilation, counts, counting, divisor));
 }
 
-py::list pool_vjp(const py::tuple& saved, py::handle cotangent, py::handle) {
-    const char* const function = saved[0].is_none() ? "avg_pool2d_vjp" : "max_pool2d_vjp";
-    const Array g = dense(function, "g", cotangent);
-    const Array kept = saved[0].is_none() ? Array() : dense(function, "saved", saved[0]);
-    const Two counts = saved[7].cast<Two>();
+py::tuple forward(const char* function, py::handle images, const Settings& settings, Counting counting, Divisor divisor) {
+    const Array x = dense(function, "x", images);
+    const Windows p(function, x, settings);
+    const Array out = empty(x.type, {x.shape[0], x.shape[1], p.counts[0], p.counts[1]});
+    const Array kept = counting ? Array() : empty(p.places.size() < 256 ? Type::u8 : Type::i32, out.dims, out.shape);
+    pool<false>(function, p, x, out, kept, counting, divisor);
+    const py::object where = counting ? py::none() : kept.owner;
+    return py::make_tuple(out.owner, py::make_tuple(where, p.image, settings, counting, divisor));
+}
+
+py::list pool_vjp(const py::tuple& saved, py::handle cotangent, const py::tuple& needs) {
+    const auto counting = saved[3].cast<Counting>();
+    const char* const function = counting ? "avg_pool2d_vjp" : "max_pool2d_vjp";
+    const Array g = dense(function, "g", cotangent), kept = counting ? Array() : dense(function, "saved", saved[0]);
+    const auto image = saved[1].cast<Two>();
+    const auto settings = saved[2].cast<Settings>();
+    const Two counts = std::get<4>(settings);
     if (g.dims != 4 || g.shape[2] != counts[0] || g.shape[3] != counts[1] || (kept.data && kept.size() != g.size()))
         bad_shape(function, "g", shape_text(4, Four{-1, -1, counts[0], counts[1]}.data()), g);
-    const Array gx = empty(g.type, {g.shape[0], g.shape[1], saved[1].cast<Index>(), saved[2].cast<Index>()});
-    const Windows p = windows(function, gx, saved[3].cast<Two>(), saved[4].cast<Two>(), saved[5].cast<Four>(),
-                              saved[6].cast<Two>(), counts);
-    const auto counting = saved[8].cast<std::optional<Two>>();
-    const auto divisor = saved[9].cast<Divisor>();
-    by_float(function, "g", g, [&](auto zero) {
-        using T = decltype(zero);
-        const Unlocked unlocked(gx.size());
-        if (counting) return average_back<T>(p, g.at<T>(), divisors<T>(p, *counting, divisor).data(), gx.at<T>());
-        if (kept.type == Type::u8) return largest_back(p, g.at<T>(), kept.at<unsigned char>(), gx.at<T>());
-        largest_back(p, g.at<T>(), kept.at<std::int32_t>(), gx.at<T>());
-    });
-    py::list gradients;
-    gradients.append(gx.owner);
-    return gradients;
+    const Array gx = empty(g.type, {g.shape[0], g.shape[1], image[0], image[1]});
+    pool<true>(function, Windows(function, gx, settings), gx, g, kept, counting, saved[4].cast<Divisor>());
+    return gradients(needs, {gx});
 }
 
 py::tuple max_pool2d(py::handle x, Two size, Two stride, Four padding, Two dilation, Two counts) {
-    return pool("max_pool2d", x, size, stride, padding, dilation, counts, {}, {});
+    return forward("max_pool2d", x, {size, stride, padding, dilation, counts}, {}, {});
 }
 
 py::tuple avg_pool2d(py::handle x, Two size, Two stride, Four padding, Two counts, Two counting, Divisor divisor) {
-    return pool("avg_pool2d", x, size, stride, padding, {1, 1}, counts, counting, divisor);
+    return forward("avg_pool2d", x, {size, stride, padding, {1, 1}, counts}, counting, divisor);
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <limits>
 
 #include "subjects.hpp"
 
@@ -16,48 +18,36 @@ namespace {
 using Word = std::uint64_t;
 constexpr Index kCounters = 1 << 11;  // that a thread takes at a time
 
-struct Words {
-    Word at[4];
-};
-
-Words philox(Word counter, Word key0, Word key1) {
+void philox(Word counter, Word key0, Word key1, Word* out) {
     constexpr Word m0 = 0xD2E7470EE14C6C93, m1 = 0xCA5A826395121157;  // multipliers, chosen by search for good mixing
     constexpr Word w0 = 0x9E3779B97F4A7C15, w1 = 0xBB67AE8584CAA73B;  // golden ratio and sqrt(3) - 1, added to the key
     Word x0 = counter, x1 = 0, x2 = 0, x3 = 0;
-    for (int round = 0; round < 10; ++round) {
+    for (int round = 0; round < 10; ++round, key0 += w0, key1 += w1) {
         const auto p0 = static_cast<unsigned __int128>(m0) * x0, p1 = static_cast<unsigned __int128>(m1) * x2;
         x0 = static_cast<Word>(p1 >> 64) ^ x1 ^ key0;
         x2 = static_cast<Word>(p0 >> 64) ^ x3 ^ key1;
         x1 = static_cast<Word>(p1);
         x3 = static_cast<Word>(p0);
-        key0 += w0;
-        key1 += w1;
     }
-    return {{x0, x1, x2, x3}};
+    out[0] = x0, out[1] = x1, out[2] = x2, out[3] = x3;
 }
 
-// The numbers of one counter: four doubles of 53 bits, or eight floats of 24.
-void numbers(const Words& words, double* out) {
-    for (int i = 0; i < 4; ++i) out[i] = static_cast<double>(words.at[i] >> 11) * 0x1p-53;
-}
-void numbers(const Words& words, float* out) {
-    for (int i = 0; i < 8; ++i)
-        out[i] = static_cast<float>(static_cast<std::uint32_t>(words.at[i / 2] >> (32 * (i % 2))) >> 8) * 0x1p-24f;
-}
-
+// Four words are four doubles, of 53 bits each, or eight floats, of 24: the upper bits of a word or of half a word.
 template <class T>
 void fill(Word key0, Word key1, T* out, Index size) {
+    using Bits = std::conditional_t<sizeof(T) == 8, Word, std::uint32_t>;
+    constexpr int digits = std::numeric_limits<T>::digits;
     constexpr Index each = 32 / sizeof(T);
-    const auto some = [=](Index begin, Index end) {
+    share((size + each - 1) / each, kCounters, [=](Index begin, Index end) {
         for (Index c = begin; c < end; ++c) {
-            T made[each];
-            numbers(philox(static_cast<Word>(c) + 1, key0, key1), made);
-            std::copy(made, made + std::min(each, size - c * each), out + c * each);
+            Word words[4];
+            Bits bits[each];
+            philox(static_cast<Word>(c) + 1, key0, key1, words);
+            std::memcpy(bits, words, sizeof words);  // the lower half first
+            for (Index i = 0; i < std::min(each, size - c * each); ++i)
+                out[c * each + i] = static_cast<T>(bits[i] >> (8 * sizeof(T) - digits)) / static_cast<T>(Word(1) << digits);
         }
-    };
-    const Index counters = (size + each - 1) / each;
-    const Unlocked unlocked(size);
-    parallel_ranges(counters, kCounters, some);
+    });
 }
 
 py::object random(const py::array_t<Word>& key, const py::tuple& shape, py::handle dtype) {
