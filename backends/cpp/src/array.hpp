@@ -109,9 +109,8 @@ private:
 template <class Body>
 void share(Index size, Index grain, const Body& body, Index each = 1) {
     const Unlocked unlocked(size * each);
-    const Index steps = grain / each + 1;
-    if (size <= 2 * steps) return body(Index(0), size);
-    parallel_ranges(size, steps, body);
+    if (size * each < 2 * grain) return body(Index(0), size);
+    parallel_ranges(size, (grain + each - 1) / each, body);
 }
 
 // What NumPy does in place of a kernel of this name: for dtypes that no kernel is written for. The NumPy backend is

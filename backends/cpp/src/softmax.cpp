@@ -6,11 +6,12 @@
 // the largest logit and the sum: exp(x - top) / sum is computed again from the logits, as exp costs less time than reading
 // what was written an iteration ago, and no memory. Cross entropy never has the probabilities in memory at all.
 //
-// Short rows (ten classes) would leave the vectors half empty. So several rows together are taken as one long one, and
-// what belongs to a row (its largest logit) is written out once for each of its elements: every loop is a plain one.
+// Rows are taken together as a `Strip` of memory, so that vectors are full even where a row has ten classes or where its
+// elements are apart. What belongs to a row (its largest logit) is written out once for each of its elements in a line of
+// the strip: then all arithmetic is one plain loop along the lines, the same for every line and every kind of strip.
 
 #include <algorithm>
-#include <cmath>
+#include <numeric>
 
 #include "losses.hpp"
 #include "math.hpp"
@@ -21,7 +22,7 @@
 namespace tg {
 namespace {
 
-constexpr Index kFlat = 1024;     // elements that a thread has in hand: logits, results and shifts stay in the L1 cache
+constexpr Index kLine = 1024;      // elements that a thread has in hand: logits, results and shifts stay in the L1 cache
 constexpr Index kGrain = 1 << 14;  // elements worth a block of their own
 constexpr Index kStrip = 1 << 15;  // elements of a strip of columns, which stays in the L2 cache
 
@@ -31,34 +32,64 @@ struct Row {
     T top, sum;  // the largest element, and the sum of exp(x - top)
 };
 
-// to[...] = one number for each of the n elements of each row.
-template <class T, class F>
-void write_out(T* to, Index rows, Index n, F&& number) {
-    for (Index r = 0; r < rows; ++r) std::fill_n(to + r * n, n, number(r));
-}
+// Some rows, from number `row` on: in memory, from `at` on, some lines, in which each row has `run` neighbouring elements.
+//     short rows, one after the other:    aaabbbccc            one line, run = a row's length
+//     a row longer than a line:           aaaa aaaa aa         one row, run = kLine
+//     rows beside each other:             abc... abc... abc    run = 1 (softmax along a dimension that is not the last)
+struct Strip {
+    Index at, row, rows, run, lines, step, last;  // `step` from line to line; the last line has so many elements
 
-template <class T>
-T largest(const T* x, Index n) {  // a NaN may be passed over: exp brings it back
-    return fold_row(x, n, x[0], [](auto a, auto b) { return b > a ? b : a; });
-}
+    // Calls f(where it is, elements) for each line.
+    template <class F>
+    void each_line(const F& f) const {
+        for (Index l = 0; l < lines; ++l) f(at + l * step, l + 1 < lines ? rows * run : last);
+    }
+    // Combines what a line has of each row with the row's number.
+    template <class T, class F>
+    void gather(const T* line, Index n, T* number, T neutral, const F& combine) const {
+        if (run == 1)
+            for (Index i = 0; i < n; ++i) number[i] = combine(number[i], line[i]);
+        else
+            for (Index r = 0; r < rows; ++r) number[r] = combine(number[r], fold_row(line + r * run, n / rows, neutral, combine));
+    }
+    // The numbers of the rows, each written out for the row's elements of a line.
+    template <class T>
+    const T* spread(const T* number, T* line) const {
+        if (run == 1) return number;
+        for (Index r = 0; r < rows; ++r) std::fill_n(line + r * run, run, number[r]);
+        return line;
+    }
+};
 
-template <class T>
-T total(const T* x, Index n) {
-    return fold_row(x, n, T(0), [](auto a, auto b) { return a + b; });
-}
+// An array and the dimension along which its rows lie: it is seen as (planes, n, inner). A 0-d array is one row.
+struct Rows {
+    Index planes = 1, n = 1, inner = 1;
 
-template <class T>
-T product(const T* x, const T* y, Index n) {
-    T sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (Index i = 0; i < n; ++i) sum += x[i] * y[i];
-    return sum;
-}
+    Rows(const Array& x, Index dim) {
+        for (int d = 0; d < x.dims; ++d) (d < dim ? planes : d == dim ? n : inner) *= x.shape[d];
+    }
+    // Calls body(strip) on strips that together cover the rows.
+    template <class F>
+    void each_strip(const F& body) const {
+        if (n == 0) return;
+        const bool beside = inner > 1;
+        const Index all = beside ? inner : planes;  // rows among which a strip's may be chosen
+        const Index most = std::min(all, beside ? std::clamp(kStrip / n, Index(16), kLine) : std::max(kLine / n, Index(1)));
+        const Index strips = most ? (all + most - 1) / most : 0;
+        share(beside ? planes * strips : strips, kGrain, [&](Index begin, Index end) {
+            for (Index i = begin; i < end; ++i) {
+                const Index first = i % strips * most, rows = std::min(most, all - first), row = i / strips * all + first;
+                const Index lines = beside ? n : (rows * n + kLine - 1) / kLine, last = beside ? rows : rows * n - (lines - 1) * kLine;
+                body(Strip{beside ? i / strips * n * inner + first : row * n, row, rows, beside ? 1 : std::min(n, kLine), lines, beside ? inner : kLine, last});
+            }
+        }, most * n);
+    }
+};
 
 // exp(x) for x <= 0, in a quarter less time than exp_: 0 where it would be a denormal number, which is far below the last
 // bit of a sum in which one term is 1. NaN stays.
 template <class T>
-[[gnu::always_inline]] inline T exp_down(T x) {
+TG_INLINE T exp_down(T x) {
     using F = Ieee<T>;
     constexpr T least = is_float<T> ? T(-87) : T(-708);
     const auto p = power(x < least ? least : x);
@@ -66,214 +97,114 @@ template <class T>
     return x < least ? T(0) : scale + scale * (p.r + p.tail);
 }
 
-// e = exp(x - shift)
+constexpr auto add = [](auto a, auto b) { return a + b; };
+constexpr auto larger = [](auto a, auto b) { return b > a ? b : a; };  // a NaN may be passed over: exp brings it back
+
+// A strip at work: a number for each row, and lines.
 template <class T>
-void exponentials(const T* x, const T* shift, T* e, Index n) {
-    for (Index i = 0; i < n; ++i) e[i] = exp_down(x[i] - shift[i]);
-}
+struct Work {
+    const Strip& s;
+    T top[kLine], sum[kLine], shifts[kLine], scales[kLine], line[kLine];
+    const T *shift, *scale;  // written out, if need be
 
-// Calls piece(begin, end, part) on pieces of at most kFlat of n elements.
-template <class F>
-void pieces(Index n, F&& piece) {
-    for (Index begin = 0; begin < n; begin += kFlat) piece(begin, std::min(kFlat, n - begin));
-}
+    explicit Work(const Strip& strip) : s(strip) {}
 
-// The rows are taken so many at a time; one that is longer than kFlat is taken alone, and in pieces.
-inline Index at_once(Index n) { return std::max(kFlat / n, Index(1)); }
-
-// Calls some(first, count) on a few rows at a time, on several threads if there is much to do.
-template <class F>
-void some_rows(Index rows, Index n, const F& some) {
-    const Index few = at_once(n), grain = std::max(kGrain / (few * n), Index(1)) * few;
-    const auto range = [&](Index begin, Index end) {
-        for (Index first = begin; first < end; first += few) some(first, std::min(few, end - first));
-    };
-    const Unlocked unlocked(rows * n);
-    if (rows * n < 2 * kGrain) return range(0, rows);
-    parallel_ranges(rows, grain, range);
-}
-
-// What a row needs first: its largest element, written out in `shift` (for a long row, for one piece of it), and its sum.
-// With `e` the exponentials are kept there.
-template <class T>
-void measure(const T* x, Index rows, Index n, Row<T>* stats, T* shift, T* e, bool keep) {
-    for (Index r = 0; r < rows; ++r) stats[r] = {largest(x + r * n, n), 0};
-    const Index step = std::min(n, kFlat);
-    write_out(shift, rows, step, [&](Index r) { return stats[r].top; });
-    double sum = 0;  // of a long row, whose pieces are added up in it
-    pieces(rows * n, [&](Index at, Index size) {
-        T* const to = keep ? e + at : e;
-        exponentials(x + at, shift, to, size);
-        if (n > kFlat) sum += total(to, size);
-    });
-    for (Index r = 0; r < rows; ++r) stats[r].sum = n > kFlat ? static_cast<T>(sum) : total(e + r * n, n);
-}
+    // The largest elements and the sums of exp(x - top), which goes to `e`, or nowhere if that is null.
+    void measure(const T* x, T* e, Row<T>* stats) {
+        std::fill_n(top, s.rows, -infinity<T>);
+        std::fill_n(sum, s.rows, T(0));
+        s.each_line([&](Index at, Index n) { s.gather(x + at, n, top, -infinity<T>, larger); });
+        shift = s.spread(top, shifts);
+        s.each_line([&](Index at, Index n) {
+            T* const to = e ? e + at : line;
+#pragma GCC ivdep
+            for (Index i = 0; i < n; ++i) to[i] = exp_down(x[at + i] - shift[i]);
+            s.gather(to, n, sum, T(0), add);
+        });
+        for (Index r = 0; r < s.rows; ++r) stats[s.row + r] = {top[r], sum[r]};
+    }
+    // What was measured, for the backward pass: exp(x - shift) * scale is the probability, times the row's weight.
+    template <class F>
+    void recall(const Row<T>* stats, const F& weight) {
+        for (Index r = 0; r < s.rows; ++r) {
+            top[r] = stats[s.row + r].top;
+            sum[r] = weight(s.row + r) / stats[s.row + r].sum;
+        }
+        shift = s.spread(top, shifts), scale = s.spread(sum, scales);
+    }
+    void probabilities(const T* x, T* p, Index n) const {
+#pragma GCC ivdep
+        for (Index i = 0; i < n; ++i) p[i] = exp_down(x[i] - shift[i]) * scale[i];
+    }
+};
 
 template <class T, bool log>
-void forward_rows(const T* x, T* out, Index rows, Index n, Row<T>* stats) {
-    some_rows(rows, n, [=](Index first, Index count) {
-        const T* const from = x + first * n;
-        T* const to = out + first * n;
-        T shift[kFlat], scale[kFlat], e[kFlat], of_row[kFlat];
-        Row<T>* const row = stats + first;
-        measure(from, count, n, row, shift, log ? e : to, !log);
-        for (Index r = 0; r < count; ++r) of_row[r] = log ? log_(row[r].sum) : 1 / row[r].sum;
-        write_out(scale, count, std::min(n, kFlat), [&](Index r) { return of_row[r]; });
-        pieces(count * n, [&](Index at, Index size) {
-            if (log)
-                for (Index i = 0; i < size; ++i) to[at + i] = (from[at + i] - shift[i]) - scale[i];
-            else
-                for (Index i = 0; i < size; ++i) to[at + i] *= scale[i];
-        });
+void forward(const Strip& s, const T* x, T* out, Row<T>* stats) {
+    Work<T> w(s);
+    w.measure(x, log ? nullptr : out, stats);
+    for (Index r = 0; r < s.rows; ++r) w.sum[r] = log ? log_(w.sum[r]) : 1 / w.sum[r];
+    const T *const shift = w.shift, *const scale = s.spread(w.sum, w.scales);
+    s.each_line([=](Index at, Index n) {
+        const T* const from = x + at;
+        T* const to = out + at;
+#pragma GCC ivdep
+        for (Index i = 0; i < n; ++i) to[i] = log ? (from[i] - shift[i]) - scale[i] : to[i] * scale[i];
     });
 }
 
 // With p = softmax(x): gx = p (g - sum(g p)), and for the logarithm gx = g - p sum(g).
 template <class T, bool log>
-void backward_rows(const T* x, const T* g, T* gx, Index rows, Index n, const Row<T>* stats) {
-    some_rows(rows, n, [=](Index first, Index count) {
-        const T *const from = x + first * n, *const above = g + first * n;
-        T* const to = gx + first * n;
-        T shift[kFlat], scale[kFlat], sums[kFlat];
-        const Row<T>* const row = stats + first;
-        const Index step = std::min(n, kFlat);
-        write_out(shift, count, step, [&](Index r) { return row[r].top; });
-        write_out(scale, count, step, [&](Index r) { return 1 / row[r].sum; });
-        pieces(count * n, [&](Index at, Index size) { exponentials(from + at, shift, to + at, size); });
-        write_out(sums, count, step, [&](Index r) {
-            double sum = 0;
-            pieces(n, [&](Index at, Index size) {
-                const T* const piece = above + r * n + at;
-                sum += log ? total(piece, size) : product(piece, to + r * n + at, size);
-            });
-            return static_cast<T>(log ? sum : sum / row[r].sum);
-        });
-        pieces(count * n, [&](Index at, Index size) {
-            T* const p = to + at;
-            const T* const q = above + at;
-            if (log)
-                for (Index i = 0; i < size; ++i) p[i] = q[i] - p[i] * scale[i] * sums[i];
-            else
-                for (Index i = 0; i < size; ++i) p[i] = (q[i] - sums[i]) * (p[i] * scale[i]);
-        });
+void backward(const Strip& s, const T* x, const T* g, T* gx, const Row<T>* stats) {
+    Work<T> w(s);
+    w.recall(stats, [](Index) { return T(1); });
+    T sums[kLine];
+    std::fill_n(sums, s.rows, T(0));
+    s.each_line([&](Index at, Index n) {
+        w.probabilities(x + at, gx + at, n);
+        for (Index i = 0; !log && i < n; ++i) w.line[i] = g[at + i] * gx[at + i];
+        s.gather(log ? g + at : w.line, n, sums, T(0), add);
+    });
+    const T* const sum = s.spread(sums, w.line);
+    s.each_line([=](Index at, Index n) {
+        const T* const above = g + at;
+        T* const to = gx + at;
+#pragma GCC ivdep
+        for (Index i = 0; i < n; ++i) to[i] = log ? above[i] - to[i] * sum[i] : (above[i] - sum[i]) * to[i];
     });
 }
 
-// The same along a dimension that is not the last: (planes, n, inner), where neighbours belong to different rows. The
-// loops run over strips of such neighbours.
-template <class F>
-void strips(Index planes, Index n, Index inner, const F& strip) {
-    const Index width = std::min({std::max(kStrip / n, Index(16)), kFlat, inner}), each = (inner + width - 1) / width;
-    const Unlocked unlocked(planes * n * inner);
-    const auto block = [&](Index i) {
-        const Index first = i % each * width;
-        strip(i / each * n * inner + first, i / each * inner + first, std::min(width, inner - first));
-    };
-    if (planes * n * inner >= 2 * kGrain && width * n >= kGrain / 4) return parallel(planes * each, block);
-    for (Index i = 0; i < planes * each; ++i) block(i);
-}
-
-template <class T, bool log>
-void forward_columns(const T* x, T* out, Index planes, Index n, Index inner, Row<T>* stats) {
-    strips(planes, n, inner, [=](Index at, Index row, Index width) {
-        T top[kFlat], sum[kFlat];
-        std::copy_n(x + at, width, top);
-        std::fill_n(sum, width, T(0));
-        for (Index r = 1; r < n; ++r) {
-            const T* const from = x + at + r * inner;
-            for (Index i = 0; i < width; ++i) top[i] = from[i] > top[i] ? from[i] : top[i];
-        }
-        for (Index r = 0; r < n; ++r) {
-            const T* const from = x + at + r * inner;
-            T* const to = out + at + r * inner;
-#pragma GCC ivdep
-            for (Index i = 0; i < width; ++i) sum[i] += to[i] = exp_down(from[i] - top[i]);
-        }
-        for (Index i = 0; i < width; ++i) stats[row + i] = {top[i], sum[i]};
-        for (Index i = 0; i < width; ++i) sum[i] = log ? log_(sum[i]) : 1 / sum[i];
-        for (Index r = 0; r < n; ++r) {
-            const T* const from = x + at + r * inner;
-            T* const to = out + at + r * inner;
-#pragma GCC ivdep
-            for (Index i = 0; i < width; ++i) to[i] = log ? (from[i] - top[i]) - sum[i] : to[i] * sum[i];
-        }
-    });
-}
-
-template <class T, bool log>
-void backward_columns(const T* x, const T* g, T* gx, Index planes, Index n, Index inner, const Row<T>* stats) {
-    strips(planes, n, inner, [=](Index at, Index row, Index width) {
-        T top[kFlat], scale[kFlat], sum[kFlat];
-        for (Index i = 0; i < width; ++i) top[i] = stats[row + i].top, scale[i] = 1 / stats[row + i].sum, sum[i] = 0;
-        for (Index r = 0; r < n; ++r) {
-            const T *const from = x + at + r * inner, *const above = g + at + r * inner;
-            T* const to = gx + at + r * inner;
-#pragma GCC ivdep
-            for (Index i = 0; i < width; ++i) {
-                to[i] = exp_down(from[i] - top[i]) * scale[i];
-                sum[i] += log ? above[i] : above[i] * to[i];
-            }
-        }
-        for (Index r = 0; r < n; ++r) {
-            const T* const above = g + at + r * inner;
-            T* const to = gx + at + r * inner;
-#pragma GCC ivdep
-            for (Index i = 0; i < width; ++i) to[i] = log ? above[i] - to[i] * sum[i] : (above[i] - sum[i]) * to[i];
-        }
-    });
-}
-
-// The sizes before, along and behind the dimension; a 0-d array is one row of one element.
-struct Sizes {
-    Index planes = 1, n = 1, inner = 1;
-};
-
-Sizes sizes_of(const char* function, const Array& x, const py::tuple& dims) {
-    Sizes s;
+Rows rows_of(const char* function, const Array& x, const py::tuple& dims) {
     const Index dim = dims.empty() ? 0 : dims[0].cast<Index>();
     if (dims.size() > 1 || (x.dims ? dims.empty() || dim < 0 || dim >= x.dims : !dims.empty()))
         throw py::value_error(std::string(function) + ": expected dims with one dimension of shape " + shape_text(x.dims, x.shape) + ", got " + std::string(py::str(dims)));
-    for (int d = 0; d < x.dims; ++d) (d < dim ? s.planes : d == dim ? s.n : s.inner) *= x.shape[d];
-    return s;
+    return Rows(x, dim);
 }
 
 template <bool log>
 py::tuple softmax(py::handle argument, const py::tuple& dims) {
     const char* const function = log ? "log_softmax" : "softmax";
     const Array x = dense(function, "x", argument), out = empty_like(x);
-    const Sizes s = sizes_of(function, x, dims);
-    const Array stats = empty(x.type, {s.planes * s.inner, 2});
+    const Rows rows = rows_of(function, x, dims);
+    const Array stats = empty(x.type, {rows.planes * rows.inner, 2});
     by_float(function, "x", x, [&](auto t) {
         using T = decltype(t);
-        if (x.size() == 0) return;
-        if (s.inner == 1)
-            forward_rows<T, log>(x.at<const T>(), out.at<T>(), s.planes, s.n, stats.at<Row<T>>());
-        else
-            forward_columns<T, log>(x.at<const T>(), out.at<T>(), s.planes, s.n, s.inner, stats.at<Row<T>>());
+        rows.each_strip([&](const Strip& s) { forward<T, log>(s, x.at<T>(), out.at<T>(), stats.at<Row<T>>()); });
     });
     return py::make_tuple(out.owner, py::make_tuple(x.owner, stats.owner, dims));
 }
 
 template <bool log>
-py::list softmax_vjp(const py::tuple& saved, py::handle cotangent, const py::handle&) {
+py::list softmax_vjp(const py::tuple& saved, py::handle cotangent, const py::tuple& needs) {
     const char* const function = log ? "log_softmax_vjp" : "softmax_vjp";
     const Array x = dense(function, "x", saved[0]), stats = dense(function, "stats", saved[1]);
-    const Array g = dense(function, "g", cotangent), gx = empty_like(x);
-    const Sizes s = sizes_of(function, x, saved[2]);
-    if (g.type != x.type) bad_type(function, "g", name(x.type), g);
-    if (g.size() != x.size()) bad_shape(function, "g", shape_text(x.dims, x.shape), g);
+    const Array g = like(function, "g", cotangent, x), gx = empty_like(x);
     by_float(function, "x", x, [&](auto t) {
         using T = decltype(t);
-        if (x.size() == 0) return;
-        const T *const from = x.at<const T>(), *const above = g.at<const T>();
-        if (s.inner == 1)
-            backward_rows<T, log>(from, above, gx.at<T>(), s.planes, s.n, stats.at<const Row<T>>());
-        else
-            backward_columns<T, log>(from, above, gx.at<T>(), s.planes, s.n, s.inner, stats.at<const Row<T>>());
+        rows_of(function, x, saved[2]).each_strip([&](const Strip& s) {
+            backward<T, log>(s, x.at<T>(), g.at<T>(), gx.at<T>(), stats.at<Row<T>>());
+        });
     });
-    py::list gradients;
-    gradients.append(gx.owner);
-    return gradients;
+    return gradients(needs, {gx});
 }
 
 // Cross entropy: log(sum(exp(x))) - x[target], row by row, and its gradient g (softmax(x) - onehot(target)).
@@ -290,63 +221,54 @@ Array classes_of(const char* function, py::handle target, Index rows, Index clas
 }
 
 py::tuple cross_entropy(py::handle logits, py::handle target, const std::string& reduction) {
-    const Array x = dense("cross_entropy", "logits", logits);
-    if (x.dims != 2) bad_shape("cross_entropy", "logits", "(N, C)", x);
+    const char* const function = "cross_entropy";
+    const Array x = dense(function, "logits", logits);
+    if (x.dims != 2) bad_shape(function, "logits", "(N, C)", x);
     const Index rows = x.shape[0], n = x.shape[1];
-    const Reduction how = reduction_of("cross_entropy", reduction);
-    const Array t = classes_of("cross_entropy", target, rows, n), stats = empty(x.type, {rows, 2});
+    const Reduction how = reduction_of(function, reduction);
+    const Array t = classes_of(function, target, rows, n), stats = empty(x.type, {rows, 2});
     const Array out = how == Reduction::none ? empty(x.type, {rows}) : empty(x.type, {});
-    by_float("cross_entropy", "logits", x, [&](auto type) {
+    by_float(function, "logits", x, [&](auto type) {
         using T = decltype(type);
-        const T* const from = x.at<const T>();
-        const long* const at = t.at<const long>();
-        Row<T>* const row = stats.at<Row<T>>();
         T* const losses = how == Reduction::none ? out.at<T>() : scratch<T>(Slot::reduce, rows);
-        if (n) some_rows(rows, n, [=](Index first, Index count) {
-            T shift[kFlat], e[kFlat];
-            measure(from + first * n, count, n, row + first, shift, e, false);
-            for (Index r = first; r < first + count; ++r) losses[r] = log_(row[r].sum);
-            for (Index r = first; r < first + count; ++r) losses[r] -= from[r * n + at[r]] - row[r].top;
+        Rows(x, 1).each_strip([&](const Strip& s) {
+            const T* const from = x.at<T>() + s.at;
+            const long* const at = t.at<long>() + s.row;
+            T* const loss = losses + s.row;
+            Work<T> w(s);
+            w.measure(x.at<T>(), nullptr, stats.at<Row<T>>());
+            for (Index r = 0; r < s.rows; ++r) loss[r] = log_(w.sum[r]);
+            for (Index r = 0; r < s.rows; ++r) loss[r] -= from[r * n + at[r]] - w.top[r];
         });
         if (how == Reduction::none) return;
-        double sum = 0;
-        for (Index r = 0; r < rows; ++r) sum += losses[r];
-        *out.at<T>() = static_cast<T>(how == Reduction::sum ? sum : sum / static_cast<double>(rows));
+        const double sum = std::accumulate(losses, losses + rows, 0.0);
+        *out.at<T>() = static_cast<T>(how == Reduction::mean ? sum / static_cast<double>(rows) : sum);
     });
     return py::make_tuple(out.owner, py::make_tuple(x.owner, t.owner, stats.owner, static_cast<int>(how)));
 }
 
-py::list cross_entropy_vjp(const py::tuple& saved, py::handle cotangent, const py::handle&) {
-    const Array x = dense("cross_entropy_vjp", "logits", saved[0]), t = dense("cross_entropy_vjp", "target", saved[1]);
-    const Array stats = dense("cross_entropy_vjp", "stats", saved[2]), g = dense("cross_entropy_vjp", "g", cotangent);
+py::list cross_entropy_vjp(const py::tuple& saved, py::handle cotangent, const py::tuple& needs) {
+    const char* const function = "cross_entropy_vjp";
+    const Array x = dense(function, "logits", saved[0]), t = dense(function, "target", saved[1]);
+    const Array stats = dense(function, "stats", saved[2]), gx = empty_like(x);
     const Reduction how = static_cast<Reduction>(saved[3].cast<int>());
-    const Index rows = x.shape[0], n = x.shape[1], wanted = how == Reduction::none ? rows : 1;
-    if (g.type != x.type) bad_type("cross_entropy_vjp", "g", name(x.type), g);
-    if (g.size() != wanted) bad_shape("cross_entropy_vjp", "g", how == Reduction::none ? shape_text(1, &rows) : "()", g);
-    const Array gx = empty_like(x);
-    by_float("cross_entropy_vjp", "logits", x, [&](auto type) {
+    const bool each = how == Reduction::none;
+    const Index rows = x.shape[0], n = x.shape[1];
+    const Array g = each ? dense(function, "g", cotangent, x.type, {rows}) : dense(function, "g", cotangent, x.type, {});
+    by_float(function, "logits", x, [&](auto type) {
         using T = decltype(type);
-        const T *const from = x.at<const T>(), *const above = g.at<const T>();
-        const long* const at = t.at<const long>();
-        const Row<T>* const row = stats.at<const Row<T>>();
-        const T share = how == Reduction::mean ? T(1) / static_cast<T>(rows) : T(1);
-        T* const out = gx.at<T>();
-        if (n) some_rows(rows, n, [=](Index first, Index count) {
-            const auto weight = [=](Index r) { return above[how == Reduction::none ? first + r : 0] * share; };
-            T shift[kFlat], scale[kFlat];
-            T* const to = out + first * n;
-            write_out(shift, count, std::min(n, kFlat), [&](Index r) { return row[first + r].top; });
-            write_out(scale, count, std::min(n, kFlat), [&](Index r) { return weight(r) / row[first + r].sum; });
-            pieces(count * n, [&](Index begin, Index size) {
-                for (Index i = 0; i < size; ++i) to[begin + i] = exp_down(from[first * n + begin + i] - shift[i]) * scale[i];
-            });
-            for (Index r = 0; r < count; ++r) to[r * n + at[first + r]] -= weight(r);
+        const T factor = how == Reduction::mean ? T(1) / static_cast<T>(rows) : T(1);
+        const auto weight = [=, above = g.at<T>()](Index row) { return above[each ? row : 0] * factor; };
+        Rows(x, 1).each_strip([&](const Strip& s) {
+            T* const to = gx.at<T>();
+            const long* const at = t.at<long>();
+            Work<T> w(s);
+            w.recall(stats.at<Row<T>>(), weight);
+            s.each_line([&](Index line, Index length) { w.probabilities(x.at<T>() + line, to + line, length); });
+            for (Index r = s.row; r < s.row + s.rows; ++r) to[r * n + at[r]] -= weight(r);
         });
     });
-    py::list gradients;
-    gradients.append(gx.owner);
-    gradients.append(py::none());
-    return gradients;
+    return gradients(needs, {gx});
 }
 
 }  // namespace

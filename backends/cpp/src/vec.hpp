@@ -133,7 +133,7 @@ inline T fold_lanes(Vec<T> v, const Combine& combine) {
     return fold<kLanes<T> / 2, T>(v, combine, std::make_integer_sequence<int, kLanes<T>>());
 }
 
-// The n numbers of a row become one; `neutral` is what changes nothing. Two vectors are in hand, so that neither waits.
+// The n numbers of a row become one; `neutral` is what changes nothing. Four vectors are in hand, so that none waits.
 template <class T, class F>
 inline T fold_row(const T* x, long n, T neutral, const F& combine) {
     constexpr long L = kLanes<T>;
@@ -142,11 +142,15 @@ inline T fold_row(const T* x, long n, T neutral, const F& combine) {
         for (long i = 0; i < n; ++i) one = combine(one, x[i]);
         return one;
     }
-    Vec<T> a = broadcast(neutral), b = a;
+    Vec<T> a = broadcast(neutral), b = a, c = a, d = a;
     long i = 0;
-    for (; n - i >= 2 * L; i += 2 * L) a = combine(a, load(x + i)), b = combine(b, load(x + i + L));
-    if (n - i >= L) a = combine(a, load(x + i)), i += L;
-    return fold_lanes<T>(combine(a, combine(b, load_first(x + i, n - i, neutral))), combine);
+    for (; n - i >= 4 * L; i += 4 * L) {
+        a = combine(a, load(x + i)), b = combine(b, load(x + i + L));
+        c = combine(c, load(x + i + 2 * L)), d = combine(d, load(x + i + 3 * L));
+    }
+    for (; n - i >= L; i += L) a = combine(a, load(x + i));
+    b = combine(b, load_first(x + i, n - i, neutral));
+    return fold_lanes<T>(combine(combine(a, b), combine(c, d)), combine);
 }
 
 }  // namespace tg
