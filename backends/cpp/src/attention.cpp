@@ -66,7 +66,7 @@ Rows<T> head_of(const Array& x, Index head) {  // x: (..., rows, columns)
 // c (m, n) (+)= a (m, depth) @ b (depth, n)
 template <class T>
 void multiply(Rows<T> a, Index m, Index depth, const T* b, Index n, T* c, bool add) {
-    multiply(Product<T>{m, depth, n, a.at, a.row, a.column, b, c, add});
+    multiply(Product<T>{m, depth, n, a.at, a.row, a.column, b, c, n, add});
 }
 
 // n rows of x, one after the other, with zeros up to whole vectors; and as columns of (columns, kQueries), where the rest
