@@ -17,9 +17,9 @@ namespace tg {
 
 template <class T>
 struct Step {
-    Index n, H, a_gate;            // features; how far one gate's are from the next one's in `kept` and `d`, and in `a`
+    Index n, H, a_gate;            // features; how far one gate's are from the next one's in `d` and in `a`
     const T* a;                    // kRows gates, forward only
-    T* kept;                       // kKept gates
+    T* kept;                       // kKept times n numbers
     const T *h_before, *c_before;  // the state before; c: the LSTM's
     T* h;                          // the state after
     const T* g = nullptr;          // backward only, as what follows
@@ -60,7 +60,7 @@ struct LstmCell {
     template <class T>
     static void forward(const Step<T>& s) {
         const T *const a_i = s.a, *const a_f = a_i + s.a_gate, *const a_g = a_f + s.a_gate, *const a_o = a_g + s.a_gate;
-        T *const i = s.kept, *const f = i + s.H, *const g = f + s.H, *const o = g + s.H, *const c = o + s.H, *const h = s.h;
+        T *const i = s.kept, *const f = i + s.n, *const g = f + s.n, *const o = g + s.n, *const c = o + s.n, *const h = s.h;
         const T* const c_before = s.c_before;
 #pragma omp simd
         for (Index k = 0; k < s.n; ++k) {
@@ -72,7 +72,7 @@ struct LstmCell {
     template <class T>
     static void backward(const Step<T>& s) {
         const Index H = s.H;
-        const T *const i = s.kept, *const f = i + H, *const g = f + H, *const o = g + H, *const c = o + H;
+        const T *const i = s.kept, *const f = i + s.n, *const g = f + s.n, *const o = g + s.n, *const c = o + s.n;
         const T *const c_before = s.c_before, *const from_outside = s.g;
         T *const d = s.d, *const dh = s.dh, *const dc = s.dc;
 #pragma omp simd
@@ -97,7 +97,7 @@ struct GruCell {
     template <class T>
     static void forward(const Step<T>& s) {
         const T *const x = s.a, *const a_r = x + s.a_gate, *const a_z = a_r + s.a_gate, *const a_y = a_z + s.a_gate;
-        T *const n = s.kept, *const r = n + s.H, *const z = r + s.H, *const y = z + s.H, *const h = s.h;
+        T *const n = s.kept, *const r = n + s.n, *const z = r + s.n, *const y = z + s.n, *const h = s.h;
         const T* const before = s.h_before;
 #pragma omp simd
         for (Index k = 0; k < s.n; ++k) {
@@ -108,7 +108,7 @@ struct GruCell {
     template <class T>
     static void backward(const Step<T>& s) {
         const Index H = s.H;
-        const T *const n = s.kept, *const r = n + H, *const z = r + H, *const y = z + H, *const before = s.h_before;
+        const T *const n = s.kept, *const r = n + s.n, *const z = r + s.n, *const y = z + s.n, *const before = s.h_before;
         const T* const g = s.g;
         T *const d = s.d, *const dh = s.dh;
 #pragma omp simd

@@ -3,15 +3,13 @@
 // One step is two small matrix products, W_ih x and W_hh h, and some activations. Called one by one from Python, a
 // sequence of 64 steps takes a thousand calls; here it is one. What is fast about it:
 //
-//   * Only the product with the state must wait for the step before. The input's part of all steps is one large product,
-//     made first, to which each step adds. Backward likewise: each step makes d, the cotangents of its pre-activations,
-//     and sends W_hh^T d to the step before; d is kept, and when all steps are done, large products make of it
+//   * Threads share a step's features, all samples of up to 64 at once: so each thread needs only some rows of the weights,
+//     which stay in its second cache from step to step. They are packed once, as the product wants them (tile.hpp), and
+//     what it makes goes through the cell at once. Threads wait for each other after each step.
+//   * Backward, each step makes d, the cotangents of its pre-activations, and sends W_hh^T d to the step before. All else
+//     can wait: when the steps are done, large products make of their d
 //
 //         gx = d W_ih        gW_ih = d^T x        gW_hh = d^T (h before)        gb = sum of d
-//
-//   * W_hh is packed once, as the product's kernel wants it (gemm.cpp), and not by every step.
-//   * Threads share a step's features: so each needs only some columns of W_hh, which then stay in its second cache from
-//     step to step. What a thread has multiplied goes through the cell at once. Threads wait for each other after a step.
 //
 // The shares depend on the shape alone, so any number of threads gives the same bits.
 //
@@ -76,7 +74,7 @@ const T* pack(const Layer<T>& l) {
 
 template <class Cell, class T>
 void forward(const Layer<T>& l, T* out, T* kept) {
-    const Index B = l.s.B, D = l.s.D, H = l.s.H, Hp = padded<T>(H), width = Cell::kKept * H, end = l.s.T * B;
+    const Index B = l.s.B, D = l.s.D, H = l.s.H, Hp = padded<T>(H), width = Cell::kKept * H;
     T* const bias = scratch<T>(Slot::other, Cell::kRows * H);
     std::fill_n(bias, Cell::kRows * H, T(0));
     input_gates<Cell>([&](Index gate, Index gates, Index row) {
@@ -99,12 +97,12 @@ void forward(const Layer<T>& l, T* out, T* kept) {
             }
             for (Index b = 0; b < samples; ++b) {
                 const Index i = t * B + b0 + b;
-                T* const mine = kept + i * width + j0;
-                const T* const c = Cell::kHasC && t ? mine - B * width + 4 * H : l.c0 + (b0 + b) * H + j0;
+                T* const mine = kept + (t * B + b0) * width + (samples * j0 + b * features) * Cell::kKept;
+                const T* const c = Cell::kHasC && t ? mine - B * width + 4 * features : l.c0 + (b0 + b) * H + j0;
                 Cell::forward(Step<T>{features, H, n, a + b * row, mine, h + b * H + j0, c, out + i * H + j0});
+                if (Cell::kHasC && t + 1 == l.s.T) std::copy_n(mine + 4 * features, features, out + (i + B) * H + j0);
             }
         });
-    for (Index i = end; Cell::kHasC && i < end + B; ++i) std::copy_n(kept + (i - B) * width + 4 * H, H, out + i * H);
 }
 
 // What the backward pass makes; nullptr where nothing is wanted, but for dc.
@@ -130,11 +128,12 @@ void backward(const Layer<T>& l, const T* out, T* kept, const T* g, T* d, Index 
         each_share<T>(l.s, Cell::kGates, [&](Index b0, Index samples, Index j0, Index features) {
             const T* const after = d_state + ((t + 1) * B + b0) * d_row;
             if (t + 1 < time)
-                multiply(Product<T>{samples, all, padded<T>(features), after, d_row, 1, w + j0 * all, dh + b0 * Hp + j0, Hp, true});
+                multiply(Product<T>{samples, all, padded<T>(features), after, d_row, 1, w + j0 * all, dh + b0 * Hp + j0, Hp,
+                                    true});
             for (Index b = b0; t >= 0 && b < b0 + samples; ++b) {
                 const Index i = t * B + b, at = b * H + j0;
-                T* const mine = kept + i * width + j0;
-                const T* const c = Cell::kHasC && t ? mine - B * width + 4 * H : l.c0 + at;
+                T* const mine = kept + (t * B + b0) * width + (samples * j0 + (b - b0) * features) * Cell::kKept;
+                const T* const c = Cell::kHasC && t ? mine - B * width + 4 * features : l.c0 + at;
                 Cell::backward(Step<T>{features, H, 0, nullptr, mine, l.before(out, t) + at, c, const_cast<T*>(out) + i * H + j0,
                                        g + i * H + j0, d + i * d_row + j0, dh + b * Hp + j0, to.dc + at});
             }
@@ -219,7 +218,8 @@ py::list vjp(const char* f, const py::tuple& saved, py::handle cotangent, const 
     const Array dc = gc.data ? gc : empty_like(a.h0), d = empty(a.x.type, {time * B, d_row});
     by_float(f, "x", a.x, [&](auto zero) {
         using T = decltype(zero);
-        const Gradients<T> to{gx.at<T>(), gh.at<T>(), dc.at<T>(), gw_ih.at<T>(), gw_hh.at<T>(), gb_ih.at<T>(), gb_hh.at<T>()};
+        const Gradients<T> to{gx.at<T>(),    gh.at<T>(),    dc.at<T>(),   gw_ih.at<T>(),
+                              gw_hh.at<T>(), gb_ih.at<T>(), gb_hh.at<T>()};
         const Unlocked unlocked(a.work());
         backward<Cell>(a.template layer<T>(), out.at<T>(), kept.at<T>(), g.at<T>(), d.at<T>(), d_row, to);
     });
