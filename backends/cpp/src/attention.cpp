@@ -10,7 +10,8 @@
 //     dS = scale P (dP - delta)     gQ = dS K              gK = dS^T Q         delta = sum over features of G out
 //
 // All blocks are held transposed, (keys, queries), the queries along the vectors: then maxima and sums over keys are
-// operations on whole vectors, and neither K nor V needs packing (see tile.hpp). With a causal mask, keys that come after all queries of a block are left out.
+// operations on whole vectors, and neither K nor V needs packing (see tile.hpp). With a causal mask, keys that come after
+// all queries of a block are left out.
 //
 // Threads share the batch entries, heads and blocks of queries. Backwards, several blocks of queries add to the gradient
 // of the same key: these go to one thread, in order, unless there are few heads; then the blocks of queries are dealt
@@ -244,7 +245,8 @@ struct Arguments {
     template <class T>
     Head<T> head(Index i) const {
         return {s, head_of<T>(q, i), head_of<T>(k, i), head_of<T>(v, i), head_of<T>(out, i), head_of<T>(g, i),
-                head_of<T>(gq, i), head_of<T>(gk, i), head_of<T>(gv, i), lse.at<T>() + i * s.L, head_of<char>(mask, i), mask.type};
+                head_of<T>(gq, i), head_of<T>(gk, i), head_of<T>(gv, i), lse.at<T>() + i * s.L,
+                head_of<char>(mask, i), mask.type};
     }
 };
 

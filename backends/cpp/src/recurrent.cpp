@@ -255,7 +255,8 @@ void bind_recurrent(py::module_& module) {
                    const py::tuple found = is_relu(nonlinearity) ? run<RnnCell<true>>("rnn", a) : run<RnnCell<false>>("rnn", a);
                    return py::make_tuple(found[0], py::make_tuple(nonlinearity, found[1]));
                },
-               py::kw_only(), py::arg("nonlinearity") = "tanh", "A layer over a whole sequence: see tinygrad_edu.nn.recurrent.");
+               py::kw_only(), py::arg("nonlinearity") = "tanh",
+               "A layer over a whole sequence: see tinygrad_edu.nn.recurrent.");
     module.def("rnn_vjp",
                [](const py::tuple& saved, py::handle g, const py::tuple& needs) {
                    const auto gradients = is_relu(saved[0].cast<std::string>()) ? vjp<RnnCell<true>> : vjp<RnnCell<false>>;
