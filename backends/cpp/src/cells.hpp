@@ -1,11 +1,11 @@
 // The cells of recurrent networks: what is done to a step's numbers between two matrix products, forward and backward.
 //
-// A cell sees one step of one block of samples as arrays of n = H * lanes numbers (H hidden features, a few samples side
-// by side): the pre-activations of its gates, one array below the other in `rows`; the state before, and after. It works
-// in one pass on all arrays at once, element by element, which the compiler turns into vector instructions. Forward it
-// leaves in `rows` what backward needs. Backward it is given the cotangent `dh` of the new state, and makes of it those
-// of the pre-activations, `d`, and what of dh goes straight to the state before (the rest goes through the product with
-// the weights). With s the sigmoid, s' = s (1 - s) and tanh' = 1 - tanh^2.
+// A cell sees some features of one sample at one step: the pre-activations of its gates, `a`, and the state before. It works
+// in one pass on all gates at once, feature by feature, which the compiler turns into vector instructions. Forward it makes
+// the state after, and in `kept` what backward needs. Backward it is given the cotangent of the state after, `g` from outside
+// plus `dh` from the step after, and makes of it those of the pre-activations, `d`, and what goes straight to the state
+// before, again `dh` (the rest goes through the product with the weights). With s the sigmoid, s' = s (1 - s) and
+// tanh' = 1 - tanh^2.
 //
 // Sources: the papers that tinygrad_edu/nn/recurrent.py names; the gradients are a calculation.
 #pragma once
@@ -17,41 +17,37 @@ namespace tg {
 
 template <class T>
 struct Step {
-    Index n, begin, end;                 // of all numbers, those to be worked on
-    T* rows;                             // kRows * n numbers, kKept * n of which are kept for the backward pass
-    const T *h_before, *c_before;        // the state before; c: the LSTM's
-    T* h;                                // the state after; backward it is only read
-    T *d = nullptr, *dh = nullptr, *dc = nullptr;  // backward only
+    Index n, H, a_gate;            // features; how far one gate's are from the next one's in `d` and in `a`
+    const T* a;                    // kRows gates, forward only
+    T* kept;                       // kKept times n numbers
+    const T *h_before, *c_before;  // the state before; c: the LSTM's
+    T* h;                          // the state after
+    const T* g = nullptr;          // backward only, as what follows
+    T *d = nullptr, *dh = nullptr, *dc = nullptr;
 };
 
 // h = tanh(a), or relu. Nothing is kept: both slopes can be told from h.
+template <bool Relu>
 struct RnnCell {
     static constexpr int kGates = 1, kRows = 1, kKept = 0;
     static constexpr bool kApart = false, kHasC = false;
-    bool relu;
 
     template <class T>
-    void forward(const Step<T>& s) const {
-        const T* const a = s.rows;
+    static void forward(const Step<T>& s) {
+        const T* const a = s.a;
         T* const h = s.h;
-        if (relu) {
 #pragma omp simd
-            for (Index i = s.begin; i < s.end; ++i) h[i] = a[i] < 0 ? T(0) : a[i];  // a NaN stays
-        } else {
-#pragma omp simd
-            for (Index i = s.begin; i < s.end; ++i) h[i] = tanh_(a[i]);
-        }
+        for (Index k = 0; k < s.n; ++k) h[k] = !Relu ? tanh_(a[k]) : a[k] < 0 ? T(0) : a[k];  // a NaN stays
     }
     template <class T>
-    void backward(const Step<T>& s) const {
-        const T* const h = s.h;
+    static void backward(const Step<T>& s) {
+        const T *const h = s.h, *const g = s.g;
         T *const d = s.d, *const dh = s.dh;
-        if (relu) {
 #pragma omp simd
-            for (Index i = s.begin; i < s.end; ++i) d[i] = h[i] <= 0 ? T(0) : dh[i], dh[i] = 0;
-        } else {
-#pragma omp simd
-            for (Index i = s.begin; i < s.end; ++i) d[i] = dh[i] * (1 - h[i] * h[i]), dh[i] = 0;
+        for (Index k = 0; k < s.n; ++k) {
+            const T to_h = g[k] + dh[k];
+            d[k] = !Relu ? to_h * (1 - h[k] * h[k]) : h[k] <= 0 ? T(0) : to_h;
+            dh[k] = 0;
         }
     }
 };
@@ -62,30 +58,30 @@ struct LstmCell {
     static constexpr bool kApart = false, kHasC = true;
 
     template <class T>
-    void forward(const Step<T>& s) const {
-        const Index n = s.n;
-        T *const i = s.rows, *const f = i + n, *const g = f + n, *const o = g + n, *const c = o + n, *const h = s.h;
+    static void forward(const Step<T>& s) {
+        const T *const a_i = s.a, *const a_f = a_i + s.a_gate, *const a_g = a_f + s.a_gate, *const a_o = a_g + s.a_gate;
+        T *const i = s.kept, *const f = i + s.n, *const g = f + s.n, *const o = g + s.n, *const c = o + s.n, *const h = s.h;
         const T* const c_before = s.c_before;
 #pragma omp simd
-        for (Index k = s.begin; k < s.end; ++k) {
-            i[k] = sigmoid_(i[k]), f[k] = sigmoid_(f[k]), g[k] = tanh_(g[k]), o[k] = sigmoid_(o[k]);
+        for (Index k = 0; k < s.n; ++k) {
+            i[k] = sigmoid_(a_i[k]), f[k] = sigmoid_(a_f[k]), g[k] = tanh_(a_g[k]), o[k] = sigmoid_(a_o[k]);
             c[k] = f[k] * c_before[k] + i[k] * g[k];
             h[k] = o[k] * tanh_(c[k]);
         }
     }
     template <class T>
-    void backward(const Step<T>& s) const {
-        const Index n = s.n;
-        const T *const i = s.rows, *const f = i + n, *const g = f + n, *const o = g + n, *const c = o + n;
-        const T* const c_before = s.c_before;
+    static void backward(const Step<T>& s) {
+        const Index H = s.H;
+        const T *const i = s.kept, *const f = i + s.n, *const g = f + s.n, *const o = g + s.n, *const c = o + s.n;
+        const T *const c_before = s.c_before, *const from_outside = s.g;
         T *const d = s.d, *const dh = s.dh, *const dc = s.dc;
 #pragma omp simd
-        for (Index k = s.begin; k < s.end; ++k) {
-            const T tanh_c = tanh_(c[k]), to_c = dc[k] + dh[k] * o[k] * (1 - tanh_c * tanh_c);
+        for (Index k = 0; k < s.n; ++k) {
+            const T tanh_c = tanh_(c[k]), to_h = from_outside[k] + dh[k], to_c = dc[k] + to_h * o[k] * (1 - tanh_c * tanh_c);
             d[k] = to_c * g[k] * (i[k] * (1 - i[k]));
-            d[n + k] = to_c * c_before[k] * (f[k] * (1 - f[k]));
-            d[2 * n + k] = to_c * i[k] * (1 - g[k] * g[k]);
-            d[3 * n + k] = dh[k] * tanh_c * (o[k] * (1 - o[k]));
+            d[H + k] = to_c * c_before[k] * (f[k] * (1 - f[k]));
+            d[2 * H + k] = to_c * i[k] * (1 - g[k] * g[k]);
+            d[3 * H + k] = to_h * tanh_c * (o[k] * (1 - o[k]));
             dc[k] = to_c * f[k];
             dh[k] = 0;
         }
@@ -93,35 +89,36 @@ struct LstmCell {
 };
 
 // r, z = s(a), n = tanh(x + r y), where x and y are the input's and the state's part of its pre-activation, which stand
-// apart;  h = n + z (h - n). r, z, n and y are kept.
+// apart;  h = n + z (h - n). The order is x, r, z, y in `a`, and n, r, z, y in `kept`.
 struct GruCell {
     static constexpr int kGates = 3, kRows = 4, kKept = 4;
     static constexpr bool kApart = true, kHasC = false;
 
     template <class T>
-    void forward(const Step<T>& s) const {
-        const Index n = s.n;
-        T *const r = s.rows, *const z = r + n, *const x = z + n, *const y = x + n, *const h = s.h;
+    static void forward(const Step<T>& s) {
+        const T *const x = s.a, *const a_r = x + s.a_gate, *const a_z = a_r + s.a_gate, *const a_y = a_z + s.a_gate;
+        T *const n = s.kept, *const r = n + s.n, *const z = r + s.n, *const y = z + s.n, *const h = s.h;
         const T* const before = s.h_before;
 #pragma omp simd
-        for (Index k = s.begin; k < s.end; ++k) {
-            r[k] = sigmoid_(r[k]), z[k] = sigmoid_(z[k]), x[k] = tanh_(x[k] + r[k] * y[k]);
-            h[k] = x[k] + z[k] * (before[k] - x[k]);
+        for (Index k = 0; k < s.n; ++k) {
+            r[k] = sigmoid_(a_r[k]), z[k] = sigmoid_(a_z[k]), y[k] = a_y[k], n[k] = tanh_(x[k] + r[k] * y[k]);
+            h[k] = n[k] + z[k] * (before[k] - n[k]);
         }
     }
     template <class T>
-    void backward(const Step<T>& s) const {
-        const Index n = s.n;
-        const T *const r = s.rows, *const z = r + n, *const x = z + n, *const y = x + n, *const before = s.h_before;
+    static void backward(const Step<T>& s) {
+        const Index H = s.H;
+        const T *const n = s.kept, *const r = n + s.n, *const z = r + s.n, *const y = z + s.n, *const before = s.h_before;
+        const T* const g = s.g;
         T *const d = s.d, *const dh = s.dh;
 #pragma omp simd
-        for (Index k = s.begin; k < s.end; ++k) {
-            const T to_x = dh[k] * (1 - z[k]) * (1 - x[k] * x[k]);
-            d[k] = to_x * y[k] * (r[k] * (1 - r[k]));
-            d[n + k] = dh[k] * (before[k] - x[k]) * (z[k] * (1 - z[k]));
-            d[2 * n + k] = to_x;
-            d[3 * n + k] = to_x * r[k];
-            dh[k] *= z[k];
+        for (Index k = 0; k < s.n; ++k) {
+            const T to_h = g[k] + dh[k], to_n = to_h * (1 - z[k]) * (1 - n[k] * n[k]);
+            d[k] = to_n;
+            d[H + k] = to_n * y[k] * (r[k] * (1 - r[k]));
+            d[2 * H + k] = to_h * (before[k] - n[k]) * (z[k] * (1 - z[k]));
+            d[3 * H + k] = to_n * r[k];
+            dh[k] = to_h * z[k];
         }
     }
 };
