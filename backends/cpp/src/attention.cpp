@@ -23,7 +23,7 @@
 #include <cmath>
 #include <vector>
 
-#include "gemm_core.hpp"
+#include "gemm.hpp"
 #include "math.hpp"
 #include "subjects.hpp"
 #include "tile.hpp"

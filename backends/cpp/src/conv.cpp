@@ -183,7 +183,7 @@ template <class T>
 void into_lanes(const T* from, Index from_row, Index lanes, Index count, T* to) {
     const Index width = padded<T>(lanes);
     if (lanes < width) std::fill(to, to + count * width, T(0));
-    transpose(from, from_row, 1, lanes, count, to, width);
+    transpose(from, from_row, lanes, count, to, width);
 }
 
 template <class T>
@@ -210,7 +210,7 @@ void channels_in_lanes(const Plan& p, const Geometry& k, const T* from, const T*
                            c, false});
             for (Index image = 0; image < unit.images; ++image) {
                 T* to = out + ((unit.image + image) * k.groups + group) * p.lanes * plane + unit.begin * p.x.to_size;
-                transpose(c + image * pixels * width, width, 1, pixels, p.lanes, to, plane);
+                transpose(c + image * pixels * width, width, pixels, p.lanes, to, plane);
                 for (Index lane = 0; bias && lane < p.lanes; ++lane, to += plane)
                     for (Index pixel = 0; pixel < pixels; ++pixel) to[pixel] += bias[group * p.lanes + lane];
             }
@@ -303,7 +303,7 @@ void backward_weight(const Geometry& k, const T* x, const T* g, T* gw) {
     for (Index part = 1; part < parts; ++part)
         for (Index i = 0; i < size; ++i) sums[i] += sums[part * size + i];
     for (Index group = 0; group < k.groups; ++group)
-        transpose(sums + group * depth * width, width, 1, depth, k.out, gw + group * k.weights(), depth);
+        transpose(sums + group * depth * width, width, depth, k.out, gw + group * k.weights(), depth);
 }
 
 // The bias's gradient: the sums of all planes of a channel.

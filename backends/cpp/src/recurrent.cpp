@@ -16,7 +16,7 @@
 // Source: P. Werbos, "Backpropagation through time: what it does and how to do it", 1990.
 
 #include "cells.hpp"
-#include "gemm_core.hpp"
+#include "gemm.hpp"
 #include "subjects.hpp"
 #include "tile.hpp"
 
@@ -32,13 +32,17 @@ struct Sizes {
     Index T, B, D, H;  // time, batch, features, hidden
 };
 
-// Calls body(first sample, samples, first feature, features) for each share of a step.
+// Calls body(first sample, samples, first feature, features) for each share of a step: a thread has the same features in
+// every step, so that their weights are in its cache.
 template <class T, class Body>
 void each_share(const Sizes& s, Index gates, const Body& body) {
-    const Index across = ceil_div(s.H, kFeatures<T>);
-    parallel_if(s.B * s.H * s.H * gates >= kSmall, ceil_div(s.B, kSamples) * across, [&](Index i) {
-        const Index b = i / across * kSamples, j = i % across * kFeatures<T>;
-        body(b, std::min(kSamples, s.B - b), j, std::min(kFeatures<T>, s.H - j));
+    const Index across = ceil_div(s.H, kFeatures<T>), down = ceil_div(s.B, kSamples);
+    const Index team = s.B * s.H * s.H * gates >= kSmall ? std::min<Index>(threads(), across * down) : 1;
+    parallel(team, [&](Index part) {
+        for (Index i = part * across * down / team; i < (part + 1) * across * down / team; ++i) {
+            const Index b = i % down * kSamples, j = i / down * kFeatures<T>;
+            body(b, std::min(kSamples, s.B - b), j, std::min(kFeatures<T>, s.H - j));
+        }
     });
 }
 

@@ -77,4 +77,20 @@ void multiply(const Product<T>& p) {
     for (; j < p.columns; j += kLanes<T>) column_of_tiles<tallest, 1>(p, 0, j);
 }
 
+// to[j][i] = from[i][j], squares of whole vectors in registers, and nothing beyond.
+template <class T>
+void transpose(const T* from, Index from_row, Index rows, Index columns, T* to, Index to_row) {
+    constexpr Index L = kLanes<T>;
+    const Index whole_rows = rows / L * L, whole_columns = columns / L * L;
+    for (Index i = 0; i < whole_rows; i += L)
+        for (Index j = 0; j < whole_columns; j += L) {
+            Vec<T> x[L];
+            for (Index v = 0; v < L; ++v) x[v] = load(from + (i + v) * from_row + j);
+            transpose<T>(x);
+            for (Index v = 0; v < L; ++v) store<T>(to + (j + v) * to_row + i, x[v]);
+        }
+    for (Index i = 0; i < rows; ++i)
+        for (Index j = i < whole_rows ? whole_columns : 0; j < columns; ++j) to[j * to_row + i] = from[i * from_row + j];
+}
+
 }  // namespace tg
