@@ -42,9 +42,9 @@ struct Layout {
     // Calls f(begin, end) with ranges of channels, on several threads if there is enough to do.
     template <class F>
     void each(const F& f) const {
-        const Index strip = std::max<Index>(1, kStrip / std::max<Index>(1, inner));
-        share((channels + strip - 1) / strip, kBlock,
-              [&](Index begin, Index end) { f(begin * strip, std::min(end * strip, channels)); }, strip * count());
+        const Index strip = std::max<Index>(1, kStrip / std::max<Index>(1, inner)), size = std::max<Index>(1, strip * count());
+        const auto strips = [&](Index begin, Index end) { f(begin * strip, std::min(end * strip, channels)); };
+        share((channels + strip - 1) / strip, kBlock, strips, size);
     }
     // Calls f(where, c) for each number of the channels.
     template <class F>
@@ -69,9 +69,7 @@ struct Layout {
             const Index first = image * channels * inner;
             if (inner == 1) {
 #pragma omp simd
-                for (Index c = begin; c < end; ++c) {
-                    a[c] += double(f(first + c, c)), b[c] += double(h(first + c, c));
-                }
+                for (Index c = begin; c < end; ++c) a[c] += double(f(first + c, c)), b[c] += double(h(first + c, c));
                 continue;
             }
             for (Index c = begin; c < end; ++c)
