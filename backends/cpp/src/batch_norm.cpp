@@ -108,7 +108,7 @@ py::tuple batch_statistics(py::handle input, py::object running_mean, py::object
                        [=](Index i, Index c) { return (from[i] - m[c]) * (from[i] - m[c]); });
             for (Index c = begin; c < end; ++c) {
                 b[c] -= a[c] * a[c] / n;
-                m[c] = T(double(m[c]) + a[c] / n);
+                if (std::isfinite(a[c])) m[c] = T(double(m[c]) + a[c] / n);  // else of infinite numbers
                 v[c] = T(b[c] / n);
                 if (kept_m) kept_m[c] = T((1.0 - momentum) * double(kept_m[c]) + momentum * double(m[c]));
                 if (kept_v) kept_v[c] = T((1.0 - momentum) * double(kept_v[c]) + momentum * b[c] / std::max(n - 1.0, 1.0));
