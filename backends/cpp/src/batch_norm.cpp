@@ -42,9 +42,9 @@ struct Layout {
     // Calls f(begin, end) with ranges of channels, on several threads if there is enough to do.
     template <class F>
     void each(const F& f) const {
-        const Index strip = std::max<Index>(1, kStrip / std::max<Index>(1, inner));
-        share((channels + strip - 1) / strip, kBlock,
-              [&](Index begin, Index end) { f(begin * strip, std::min(end * strip, channels)); }, strip * count());
+        const Index strip = std::max<Index>(1, kStrip / std::max<Index>(1, inner)), size = std::max<Index>(1, strip * count());
+        const auto strips = [&](Index begin, Index end) { f(begin * strip, std::min(end * strip, channels)); };
+        share((channels + strip - 1) / strip, kBlock, strips, size);
     }
     // Calls f(where, c) for each number of the channels.
     template <class F>
@@ -69,9 +69,7 @@ struct Layout {
             const Index first = image * channels * inner;
             if (inner == 1) {
 #pragma omp simd
-                for (Index c = begin; c < end; ++c) {
-                    a[c] += double(f(first + c, c)), b[c] += double(h(first + c, c));
-                }
+                for (Index c = begin; c < end; ++c) a[c] += double(f(first + c, c)), b[c] += double(h(first + c, c));
                 continue;
             }
             for (Index c = begin; c < end; ++c)
@@ -105,11 +103,12 @@ py::tuple batch_statistics(py::handle input, py::object running_mean, py::object
         all.each([&](Index begin, Index end) {
             all.sum<T>(begin, end, a, b, [=](Index i, Index) { return from[i]; }, [](Index, Index) { return T(0); });
             for (Index c = begin; c < end; ++c) m[c] = T(a[c] / n), a[c] = 0;
-            // The deviations' own sum is what rounding the mean has left: the variance is corrected for it.
+            // The deviations' own sum is what rounding the mean has left: both are corrected for it.
             all.sum<T>(begin, end, a, b, [=](Index i, Index c) { return from[i] - m[c]; },
                        [=](Index i, Index c) { return (from[i] - m[c]) * (from[i] - m[c]); });
             for (Index c = begin; c < end; ++c) {
                 b[c] -= a[c] * a[c] / n;
+                if (std::isfinite(a[c])) m[c] = T(double(m[c]) + a[c] / n);  // else of infinite numbers
                 v[c] = T(b[c] / n);
                 if (kept_m) kept_m[c] = T((1.0 - momentum) * double(kept_m[c]) + momentum * double(m[c]));
                 if (kept_v) kept_v[c] = T((1.0 - momentum) * double(kept_v[c]) + momentum * b[c] / std::max(n - 1.0, 1.0));
@@ -143,7 +142,8 @@ py::tuple batch_norm(py::handle input, py::handle mean, py::handle var, py::hand
             all.each_number(begin, end, [=](Index i, Index c) { to[i] = (from[i] - middle[c]) * s[c] + t[c]; });
         });
     });
-    return py::make_tuple(out.owner, py::make_tuple(x.owner, m.owner, v.owner, w.data ? w.owner : py::none(), training, eps));
+    const py::object kept = w.data ? w.owner : py::none();
+    return py::make_tuple(out.owner, py::make_tuple(x.owner, m.owner, v.owner, kept, training, eps));
 }
 
 // None for mean and var: in training they are part of x, and in evaluation nobody asks.

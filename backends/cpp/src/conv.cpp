@@ -116,8 +116,8 @@ struct Plan {
     Index width;                                             // lanes, filled up to whole vectors
     std::vector<Link> columns;                               // a vector of lanes each
     std::vector<Region> regions;
-    double terms = 0;              // a pixel's, on average
-    Index together, piece, pieces;  // a unit: so many images, or so many rows; pieces of an image
+    double terms = 0;                                        // a pixel's, on average
+    Index together, piece, pieces;                           // a unit: so many images, or so many rows; pieces of an image
 
     // Window Y reads pixel y at place i if y = Y s - before + i d: backward, y gets from Y = (y + before - i d) / s.
     Plan(const Geometry& k, bool backward, Index vector) : images(k.images) {

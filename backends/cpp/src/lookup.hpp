@@ -74,7 +74,8 @@ void lookup_tile(const Lookup<T>& p, const Link* rows, const Link* columns) {
 
 template <class T, int... I>
 void lookup_tiles(const Lookup<T>& p, std::integer_sequence<int, I...>) {
-    static constexpr decltype(&lookup_tile<T, 1, 1>) tiles[] = {lookup_tile<T, I / kTileVectors + 1, I % kTileVectors + 1>...};
+    static constexpr decltype(&lookup_tile<T, 1, 1>) tiles[] = {
+        lookup_tile<T, I / kTileVectors + 1, I % kTileVectors + 1>...};
     const Index pieces = (p.height + kTileRows - 1) / kTileRows;  // of nearly equal size, since small tiles are slow
     for (Index v = 0; v < p.width; v += kTileVectors) {
         const Index vectors = p.width - v < kTileVectors ? p.width - v : kTileVectors;

@@ -28,8 +28,8 @@ using Two = std::array<Index, 2>;
 using Four = std::array<Index, 4>;                      // at the top, at the bottom, at the left, at the right
 using Settings = std::tuple<Two, Two, Four, Two, Two>;  // size, stride, padding, dilation, how many windows
 using Counting = std::optional<Two>;                    // how far outside of the image an average counts zeros
-using One = std::integral_constant<Index, 1>;
 using Divisor = std::optional<Index>;                   // what a sum is divided by, in place of how many it is of
+using One = std::integral_constant<Index, 1>;           // a step that the compiler knows
 
 constexpr Index kBlock = 1 << 15;  // elements that a thread takes at a time
 
