@@ -2,16 +2,16 @@
 //
 // Whatever the axes are, the dimensions that are reduced ("rows") and those that stay ("columns") are each put in the
 // order in which they lie in memory, and those that lie together are made one. The innermost two make a matrix, whose
-// rows become one; the others say where such matrices are. Two loops are enough, as neighbours in memory
+// rows become one; the others say where such matrices are. Neighbours in memory are either
 //
-//     are terms of one result:  a b c d  -> a + b + c + d     or of many:  a   b   c   d
-//                               e f g h  -> e + f + g + h                  e   f   g   h
-//                                                                         a+e b+f c+g d+h
+//     terms of one result:  a b c d  -> a + b + c + d     or of many:  a   b   c   d
+//                           e f g h  -> e + f + g + h                  e   f   g   h
+//                                                                     a+e b+f c+g d+h
 //
-// Both add several vectors at a time, as one that waits for another would waste the processor's time. Many partial sums
-// are also what keeps a sum accurate: a float32 sum of 2^24 ones, one after the other, would stop at 2^24, as 2^24 + 1 is
-// no float32. Here no partial sum has more than some hundred terms, and they are added up in double, long ones in pairs,
-// pairs of pairs, and so on. What is a partial sum depends on shapes alone: 1 and 2 threads give the same bits.
+// and either way vectors of them are added. Many partial sums keep a sum accurate: a float32 sum of 2^24 ones, one after
+// the other, would stop at 2^24, as 2^24 + 1 is no float32. Here a lane of a vector adds 64 numbers at most; its sum goes
+// into a double, and those of large blocks are added in pairs, pairs of pairs, and so on. What the blocks are depends on
+// shapes alone: 1 and 2 threads give the same bits.
 //
 // Source on the error of partial sums: N. Higham, "The accuracy of floating point summation", 1993, section 3.
 
@@ -73,7 +73,7 @@ Wide<T> along(const T* x, Index n, Index step) {
     Wide<T> total = Op::template first<Wide<T>>;
     T copy[kLeaf<T>];
     for (Index m; n > 0; n -= m, x += m * step) {
-        m = std::min(n, kLeaf<T>);
+        m = std::min(n, kLeaf<T>);  // numbers with gaps are first put together
         for (Index i = 0; step != 1 && i < m; ++i) copy[i] = x[i * step];
         const T part = fold_row(step == 1 ? x : copy, m, Op::template first<T>, [](auto a, auto b) { return Op::combine(a, b); });
         total = Op::template combine<Wide<T>>(total, part);

@@ -46,21 +46,20 @@ struct Strip {
     void each_line(const F& f) const {
         for (Index l = 0; l < lines; ++l) f(at + l * step, l + 1 < lines ? width : last);
     }
-    // Each row's elements become its number: line(where it is, elements) tells where a line of them is.
+    // Each row's elements become its number: line(where it is, elements) tells where to find those of a line.
     template <class T, class L, class F>
     void gather(T* number, T neutral, const F& combine, const L& line) const {
         std::fill_n(number, run > 1 ? rows : width, neutral);
-        each_line([&](Index at, Index n) { add_line(line(at, n), n, number, neutral, combine); });
+        each_line([&](Index at, Index n) {
+            const T* const x = line(at, n);
+            for (Index r = 0; run > 1 && r < rows; ++r)
+                number[r] = combine(number[r], fold_row(x + r * run, rows == 1 ? n : run, neutral, combine));
+            const Index beside = run > 1 ? 0 : n;
+#pragma GCC ivdep
+            for (Index i = 0; i < beside; ++i) number[i] = combine(number[i], x[i]);
+        });
         for (Index k = rows; run == 1 && k < width; k += rows)
             for (Index r = 0; r < rows; ++r) number[r] = combine(number[r], number[k + r]);
-    }
-    template <class T, class F>
-    void add_line(const T* line, Index n, T* number, T neutral, const F& combine) const {
-        if (run > 1)
-            for (Index r = 0; r < rows; ++r) number[r] = combine(number[r], fold_row(line + r * run, rows == 1 ? n : run, neutral, combine));
-        else
-#pragma GCC ivdep
-            for (Index i = 0; i < n; ++i) number[i] = combine(number[i], line[i]);
     }
     // The numbers of the rows, each written out for the row's elements of a line.
     template <class T>
@@ -83,12 +82,12 @@ struct Rows {
     // Calls body(strip) on strips that together cover the rows.
     template <class F>
     void each_strip(const F& body) const {
-        if (n == 0) return;
+        if (planes * n * inner == 0) return;
         const bool beside = inner > 1;
         const Index all = beside ? inner : planes;  // rows among which a strip's may be chosen
         Index most = std::min(all, beside ? std::clamp(kStrip / n, kNarrow, kLine) : std::max(kLine / n, Index(1)));
         if (most < all && most > 16) most -= most % 16;  // lines of whole vectors
-        const Index strips = most ? (all + most - 1) / most : 0;
+        const Index strips = (all + most - 1) / most;
         share(beside ? planes * strips : strips, kGrain, [&](Index begin, Index end) {
             for (Index i = begin; i < end; ++i) {
                 const Index plane = i / strips, first = i % strips * most, rows = std::min(most, all - first);
@@ -139,10 +138,7 @@ struct Work {
     // What was measured, for the backward pass, with a weight for each row.
     template <class F>
     void recall(const Row<T>* stats, const F& weight) {
-        for (Index r = 0; r < s.rows; ++r) {
-            top[r] = stats[s.row + r].top;
-            sum[r] = weight(s.row + r) / stats[s.row + r].sum;
-        }
+        for (Index r = 0; r < s.rows; ++r) top[r] = stats[s.row + r].top, sum[r] = weight(s.row + r) / stats[s.row + r].sum;
         shift = s.spread(top, shifts), scale = s.spread(sum, scales);
     }
     TG_INLINE T probability(T x, Index i) const { return exp_down(x - shift[i]) * scale[i]; }  // times the row's weight
