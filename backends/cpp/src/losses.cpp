@@ -65,7 +65,7 @@ struct BinaryCrossEntropy {
     TG_INLINE T slope_of_target(T x, T) const { return -x; }
 };
 
-// out[i] = g f(x[i], t[i]), where g is one number for each pair or one for all. If `out` is null, returns the sum of it.
+// out[i] = f(x[i], t[i], g), where g is one number for each pair or one for all. If `out` is null, returns the sum of it.
 template <class T, class F>
 double each_pair(const T* x, const T* t, const T* g, bool each, T* out, Index n, const F& f) {
     const Index blocks = n / kGrain + 1;
@@ -79,7 +79,7 @@ double each_pair(const T* x, const T* t, const T* g, bool each, T* out, Index n,
             const Index size = std::min(kPiece, end - i);
             const T* const above = each ? g + i : all;
             T* const __restrict to = out ? out + i : piece;
-            for (Index k = 0; k < size; ++k) to[k] = above[k] * f(x[i + k], t[i + k]);
+            for (Index k = 0; k < size; ++k) to[k] = f(x[i + k], t[i + k], above[k]);
             if (!out) sum += static_cast<double>(fold_row(to, size, T(0), [](auto a, auto b) { return a + b; }));
         }
         sums[begin / kGrain] = sum;
@@ -96,7 +96,7 @@ py::tuple forward(const char* function, py::handle input, py::handle target, con
         using T = decltype(one);
         const Loss<T> loss{T(settings)...};
         T* const to = how == Reduction::none ? out.at<T>() : nullptr;
-        const double sum = each_pair(x.at<T>(), t.at<T>(), &(one = 1), false, to, x.size(), [=](T a, T b) { return loss.loss(a, b); });
+        const double sum = each_pair(x.at<T>(), t.at<T>(), &(one = 1), false, to, x.size(), [=](T a, T b, T) { return loss.loss(a, b); });
         if (!to) *out.at<T>() = static_cast<T>(how == Reduction::mean ? sum / static_cast<double>(x.size()) : sum);
     });
     return py::make_tuple(out.owner, py::make_tuple(x.owner, t.owner, static_cast<int>(how), settings...));
@@ -116,8 +116,8 @@ py::list backward(const char* function, const py::tuple& saved, py::handle cotan
         const auto gradient = [&](const Array& out, const auto& slope) {
             if (out.owner) each_pair(x.at<T>(), t.at<T>(), each ? g.at<T>() : &all, each, out.at<T>(), x.size(), slope);
         };
-        gradient(gx, [=](T a, T b) { return loss.slope(a, b); });
-        gradient(gt, [=](T a, T b) { return loss.slope_of_target(a, b); });
+        gradient(gx, [=](T a, T b, T above) { return above * loss.slope(a, b); });
+        gradient(gt, [=](T a, T b, T above) { return above * loss.slope_of_target(a, b); });
     });
     return gradients(needs, {gx, gt});
 }

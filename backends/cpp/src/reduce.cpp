@@ -2,16 +2,16 @@
 //
 // Whatever the axes are, the dimensions that are reduced ("rows") and those that stay ("columns") are each put in the
 // order in which they lie in memory, and those that lie together are made one. The innermost two make a matrix, whose
-// rows become one; the others say where such matrices are. Two loops are enough, as neighbours in memory
+// rows become one; the others say where such matrices are. Neighbours in memory are either
 //
-//     are terms of one result:  a b c d  -> a + b + c + d     or of many:  a   b   c   d
-//                               e f g h  -> e + f + g + h                  e   f   g   h
-//                                                                         a+e b+f c+g d+h
+//     terms of one result:  a b c d  -> a + b + c + d     or of many:  a   b   c   d
+//                           e f g h  -> e + f + g + h                  e   f   g   h
+//                                                                     a+e b+f c+g d+h
 //
-// Both add several vectors at a time, as one that waits for another would waste the processor's time. Many partial sums
-// are also what keeps a sum accurate: a float32 sum of 2^24 ones, one after the other, would stop at 2^24, as 2^24 + 1 is
-// no float32. Here no partial sum has more than some hundred terms, and they are added up in double, long ones in pairs,
-// pairs of pairs, and so on. What is a partial sum depends on shapes alone: 1 and 2 threads give the same bits.
+// and either way vectors of them are added. Many partial sums keep a sum accurate: a float32 sum of 2^24 ones, one after
+// the other, would stop at 2^24, as 2^24 + 1 is no float32. Here a lane of a vector adds 64 numbers at most; its sum goes
+// into a double, and those of large blocks are added in pairs, pairs of pairs, and so on. What the blocks are depends on
+// shapes alone: 1 and 2 threads give the same bits.
 //
 // Source on the error of partial sums: N. Higham, "The accuracy of floating point summation", 1993, section 3.
 
@@ -28,11 +28,11 @@ namespace tg {
 namespace {
 
 constexpr Index kGrain = 1 << 15;    // elements worth a block of their own
-constexpr Index kColumns = 1024;     // at most so many results at once: their partial sums stay in the L1 cache
+constexpr Index kColumns = 2048;     // at most so many results at once: their partial sums stay in the L1 cache
 constexpr Index kRows = 64;          // terms of a partial sum of columns
 constexpr Index kChunks = 64;        // at most so many blocks share one result
 template <class T>
-constexpr Index kLeaf = 64 * kLanes<T>;  // terms of a partial sum of neighbours: 16 for each lane of four vectors
+constexpr Index kLeaf = 256 * kLanes<T>;  // terms of a partial sum of neighbours: 64 for each lane of four vectors
 
 // What is reduced by: how two numbers, or two vectors of them, become one, and the number that changes nothing. Integers
 // wrap around, which C++ allows unsigned ones only: so sums and products are taken of those.
@@ -57,9 +57,10 @@ struct Largest {
     template <class T>
     static constexpr T first = std::is_floating_point_v<T> ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
     template <class V>
-    static V combine(V a, V b) {  // a NaN is larger than anything; if a is one, no comparison with it is true
+    static V combine(V a, V b) {  // a NaN is larger than anything: where a is one, no comparison with it is true
         const V larger = b > a ? b : a;
-        return b != b ? b : larger;
+        if constexpr (std::is_arithmetic_v<V>) return b != b ? b : larger;
+        else return (V)((decltype(b != b))larger | (b != b));  // all bits set are a NaN, too
     }
 };
 
@@ -69,49 +70,54 @@ using Wide = std::conditional_t<std::is_floating_point_v<T>, double, T>;  // wha
 // n numbers, `step` apart, become one.
 template <class Op, class T>
 Wide<T> along(const T* x, Index n, Index step) {
-    if (n > kLeaf<T>) {
-        const Index half = (n / 2 + kLeaf<T> - 1) / kLeaf<T> * kLeaf<T>;
-        return Op::combine(along<Op>(x, half, step), along<Op>(x + half * step, n - half, step));
-    }
+    Wide<T> total = Op::template first<Wide<T>>;
     T copy[kLeaf<T>];
-    if (step != 1) {
-        for (Index i = 0; i < n; ++i) copy[i] = x[i * step];
-        x = copy;
+    for (Index m; n > 0; n -= m, x += m * step) {
+        m = std::min(n, kLeaf<T>);  // numbers with gaps are first put together
+        for (Index i = 0; step != 1 && i < m; ++i) copy[i] = x[i * step];
+        const T part = fold_row(step == 1 ? x : copy, m, Op::template first<T>, [](auto a, auto b) { return Op::combine(a, b); });
+        total = Op::template combine<Wide<T>>(total, part);
     }
-    return fold_row(x, n, Op::template first<T>, [](auto a, auto b) { return Op::combine(a, b); });
+    return total;
 }
 
-// Each column of a matrix becomes one number: W vectors of neighbouring columns at a time, in registers. There are at
-// least so many; the last ones overlap those before.
-template <int W, class Op, class T>
-void across(const T* x, Index rows, Index row_step, Index columns, T* out) {
+// Combines the columns of R rows with what `out` holds, whose length is a multiple of a vector's.
+template <int R, class Op, class T>
+void across(const T* x, Index row_step, Index columns, T* out) {
     constexpr Index L = kLanes<T>;
-    for (Index j = 0; j < columns; j += W * L) {
-        const Index at = std::min(j, columns - W * L);
-        Vec<T> part[W];
-        for (int w = 0; w < W; ++w) part[w] = load(x + at + w * L);
-        for (Index r = 1; r < rows; ++r)
-            for (int w = 0; w < W; ++w) part[w] = Op::combine(part[w], load(x + r * row_step + at + w * L));
-        for (int w = 0; w < W; ++w) store<T>(out + at + w * L, part[w]);
+    Index j = 0;
+    for (; columns - j >= L; j += L) {
+        Vec<T> part = load(x + j);
+        for (int r = 1; r < R; ++r) part = Op::combine(part, load(x + r * row_step + j));
+        store<T>(out + j, Op::combine(load(out + j), part));
     }
+    if (j == columns) return;
+    Vec<T> part = load(out + j);
+    for (int r = 0; r < R; ++r) part = Op::combine(part, load_first(x + r * row_step + j, columns - j, Op::template first<T>));
+    store<T>(out + j, part);
 }
 
 // Combines each column of a matrix, at most kColumns of them, with what `total` holds.
 template <class Op, class T>
 void panel(const T* x, Index rows, Index row_step, Index columns, Index column_step, Wide<T>* total) {
     constexpr Index L = kLanes<T>;
+    const bool beside = column_step == 1 && row_step != 1;
     T part[kColumns];
     for (Index n; rows > 0; rows -= n, x += n * row_step) {
         // Short rows without gaps are taken as longer ones, in which a result has several columns: they fill the vectors.
-        const Index fold = row_step == columns ? std::clamp(256 / columns, Index(1), rows) : 1, width = fold * columns;
-        if (row_step != 1 && column_step == 1 && width >= L) {
+        const Index fold = beside && row_step == columns ? std::clamp(256 / columns / 16 * 16, Index(1), rows) : 1, width = fold * columns;
+        if (beside && width >= L) {
             const Index few = std::min(rows / fold, kRows);
             n = few * fold;
-            (width >= 4 * L ? across<4, Op, T> : across<1, Op, T>)(x, few, fold * row_step, width, part);
+            std::fill_n(part, (width + L - 1) / L * L, Op::template first<T>);
+            for (Index r = 0, m; r < few; r += m) {
+                m = few - r < 8 ? 1 : 8;
+                (m == 1 ? across<1, Op, T> : across<8, Op, T>)(x + r * fold * row_step, fold * row_step, width, part);
+            }
             for (Index k = 0; k < width; k += columns)
                 for (Index j = 0; j < columns; ++j) total[j] = Op::template combine<Wide<T>>(total[j], part[k + j]);
         } else {
-            n = columns > 1 && std::abs(row_step) > std::abs(column_step) ? std::min(rows, kLeaf<T>) : rows;
+            n = columns > 1 && std::abs(row_step) > std::abs(column_step) ? std::min(rows, kRows) : rows;
             for (Index j = 0; j < columns; ++j) total[j] = Op::combine(total[j], along<Op>(x + j * column_step, n, row_step));
         }
     }
@@ -177,7 +183,8 @@ void reduce(const Plan& p, const T* x, T* out) {
     const bool beside = std::abs(p.columns.in) < std::abs(p.rows.in);
     const Index width = std::min(p.columns.size, beside ? kColumns : std::clamp(kGrain / p.terms, Index(1), kColumns));
     const Index strips = (p.columns.size + width - 1) / width, cells = p.outputs / p.columns.size * strips;
-    const Index chunk = cells < kChunks / 4 ? std::max((kGrain + width - 1) / width, p.terms / kChunks) : p.terms;
+    const Index least = std::max(kGrain / width, p.terms / kChunks) / kRows * kRows + kRows;
+    const Index chunk = cells < kChunks / 4 || !beside ? least : p.terms;
     const Index chunks = (p.terms + chunk - 1) / chunk, all = cells * width;
     Wide<T>* const parts = chunks > 1 ? scratch<Wide<T>>(Slot::reduce, chunks * all) : nullptr;
     const auto finish = [&](Index cell, const Wide<T>* total) {

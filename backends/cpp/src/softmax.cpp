@@ -24,7 +24,8 @@ namespace {
 
 constexpr Index kLine = 1024;      // elements that a thread has in hand: logits, results and shifts stay in the L1 cache
 constexpr Index kGrain = 1 << 14;  // elements worth a block of their own
-constexpr Index kStrip = 1 << 15;  // elements of a strip of columns, which stays in the L2 cache
+constexpr Index kStrip = 1 << 15;  // elements of a strip of columns, which stays in the L2 cache, if it is not too narrow
+constexpr Index kNarrow = 256;     // columns
 
 // What is kept of a row.
 template <class T>
@@ -36,27 +37,37 @@ struct Row {
 //     short rows, one after the other:    aaabbbccc            one line, run = a row's length
 //     a row longer than a line:           aaaa aaaa aa         one row, run = kLine
 //     rows beside each other:             abc... abc... abc    run = 1 (softmax along a dimension that is not the last)
+//     few rows beside each other:         abcabcabc abcabc     run = 1, width = 3 * rows
 struct Strip {
-    Index at, row, rows, run, lines, step, last;  // `step` from line to line; the last line has so many elements
+    Index at, row, rows, run, width, lines, step, last;  // lines are `step` apart and have `width` elements, the last one `last`
 
     // Calls f(where it is, elements) for each line.
     template <class F>
     void each_line(const F& f) const {
-        for (Index l = 0; l < lines; ++l) f(at + l * step, l + 1 < lines ? rows * run : last);
+        for (Index l = 0; l < lines; ++l) f(at + l * step, l + 1 < lines ? width : last);
     }
-    // Combines what a line has of each row with the row's number.
-    template <class T, class F>
-    void gather(const T* line, Index n, T* number, T neutral, const F& combine) const {
-        if (run == 1)
-            for (Index i = 0; i < n; ++i) number[i] = combine(number[i], line[i]);
-        else
-            for (Index r = 0; r < rows; ++r) number[r] = combine(number[r], fold_row(line + r * run, n / rows, neutral, combine));
+    // Each row's elements become its number: line(where it is, elements) tells where to find those of a line.
+    template <class T, class L, class F>
+    void gather(T* number, T neutral, const F& combine, const L& line) const {
+        std::fill_n(number, run > 1 ? rows : width, neutral);
+        each_line([&](Index at, Index n) {
+            const T* const x = line(at, n);
+            for (Index r = 0; run > 1 && r < rows; ++r)
+                number[r] = combine(number[r], fold_row(x + r * run, rows == 1 ? n : run, neutral, combine));
+            const Index beside = run > 1 ? 0 : n;
+#pragma GCC ivdep
+            for (Index i = 0; i < beside; ++i) number[i] = combine(number[i], x[i]);
+        });
+        for (Index k = rows; run == 1 && k < width; k += rows)
+            for (Index r = 0; r < rows; ++r) number[r] = combine(number[r], number[k + r]);
     }
     // The numbers of the rows, each written out for the row's elements of a line.
     template <class T>
-    const T* spread(const T* number, T* line) const {
-        if (run == 1) return number;
-        for (Index r = 0; r < rows; ++r) std::fill_n(line + r * run, run, number[r]);
+    const T* spread(T* number, T* line) const {
+        if (width == rows) return number;
+        for (Index k = 0; run == 1 && k < width; k += rows)
+            for (Index r = 0; r < rows; ++r) line[k + r] = number[r];
+        for (Index r = 0; run > 1 && r < rows; ++r) std::fill_n(line + r * run, run, number[r]);
         return line;
     }
 };
@@ -71,16 +82,19 @@ struct Rows {
     // Calls body(strip) on strips that together cover the rows.
     template <class F>
     void each_strip(const F& body) const {
-        if (n == 0) return;
+        if (planes * n * inner == 0) return;
         const bool beside = inner > 1;
         const Index all = beside ? inner : planes;  // rows among which a strip's may be chosen
-        const Index most = std::min(all, beside ? std::clamp(kStrip / n, Index(16), kLine) : std::max(kLine / n, Index(1)));
-        const Index strips = most ? (all + most - 1) / most : 0;
+        Index most = std::min(all, beside ? std::clamp(kStrip / n, kNarrow, kLine) : std::max(kLine / n, Index(1)));
+        if (most < all && most > 16) most -= most % 16;  // lines of whole vectors
+        const Index strips = (all + most - 1) / most;
         share(beside ? planes * strips : strips, kGrain, [&](Index begin, Index end) {
             for (Index i = begin; i < end; ++i) {
-                const Index first = i % strips * most, rows = std::min(most, all - first), row = i / strips * all + first;
-                const Index lines = beside ? n : (rows * n + kLine - 1) / kLine, last = beside ? rows : rows * n - (lines - 1) * kLine;
-                body(Strip{beside ? i / strips * n * inner + first : row * n, row, rows, beside ? 1 : std::min(n, kLine), lines, beside ? inner : kLine, last});
+                const Index plane = i / strips, first = i % strips * most, rows = std::min(most, all - first);
+                const Index row = plane * all + first, at = beside ? plane * n * inner + first : row * n;
+                const Index size = rows * n, run = beside ? 1 : std::min(n, kLine), fold = beside && 16 * inner <= kLine ? 16 : 1;
+                const Index width = std::min(rows * run * fold, size), lines = (size + width - 1) / width;
+                body(Strip{at, row, rows, run, width, lines, beside ? inner * fold : kLine, size - (lines - 1) * width});
             }
         }, most * n);
     }
@@ -104,38 +118,30 @@ constexpr auto larger = [](auto a, auto b) { return b > a ? b : a; };  // a NaN 
 template <class T>
 struct Work {
     const Strip& s;
-    T top[kLine], sum[kLine], shifts[kLine], scales[kLine], line[kLine];
+    alignas(kAlignment) T top[kLine], sum[kLine], shifts[kLine], scales[kLine], line[kLine];
     const T *shift, *scale;  // written out, if need be
 
     explicit Work(const Strip& strip) : s(strip) {}
 
     // The largest elements and the sums of exp(x - top), which goes to `e`, or nowhere if that is null.
     void measure(const T* x, T* e, Row<T>* stats) {
-        std::fill_n(top, s.rows, -infinity<T>);
-        std::fill_n(sum, s.rows, T(0));
-        s.each_line([&](Index at, Index n) { s.gather(x + at, n, top, -infinity<T>, larger); });
+        s.gather(top, -infinity<T>, larger, [=](Index at, Index) { return x + at; });
         shift = s.spread(top, shifts);
-        s.each_line([&](Index at, Index n) {
+        s.gather(sum, T(0), add, [=](Index at, Index n) {
             T* const to = e ? e + at : line;
 #pragma GCC ivdep
             for (Index i = 0; i < n; ++i) to[i] = exp_down(x[at + i] - shift[i]);
-            s.gather(to, n, sum, T(0), add);
+            return to;
         });
         for (Index r = 0; r < s.rows; ++r) stats[s.row + r] = {top[r], sum[r]};
     }
-    // What was measured, for the backward pass: exp(x - shift) * scale is the probability, times the row's weight.
+    // What was measured, for the backward pass, with a weight for each row.
     template <class F>
     void recall(const Row<T>* stats, const F& weight) {
-        for (Index r = 0; r < s.rows; ++r) {
-            top[r] = stats[s.row + r].top;
-            sum[r] = weight(s.row + r) / stats[s.row + r].sum;
-        }
+        for (Index r = 0; r < s.rows; ++r) top[r] = stats[s.row + r].top, sum[r] = weight(s.row + r) / stats[s.row + r].sum;
         shift = s.spread(top, shifts), scale = s.spread(sum, scales);
     }
-    void probabilities(const T* x, T* p, Index n) const {
-#pragma GCC ivdep
-        for (Index i = 0; i < n; ++i) p[i] = exp_down(x[i] - shift[i]) * scale[i];
-    }
+    TG_INLINE T probability(T x, Index i) const { return exp_down(x - shift[i]) * scale[i]; }  // times the row's weight
 };
 
 template <class T, bool log>
@@ -157,12 +163,14 @@ template <class T, bool log>
 void backward(const Strip& s, const T* x, const T* g, T* gx, const Row<T>* stats) {
     Work<T> w(s);
     w.recall(stats, [](Index) { return T(1); });
-    T sums[kLine];
-    std::fill_n(sums, s.rows, T(0));
-    s.each_line([&](Index at, Index n) {
-        w.probabilities(x + at, gx + at, n);
-        for (Index i = 0; !log && i < n; ++i) w.line[i] = g[at + i] * gx[at + i];
-        s.gather(log ? g + at : w.line, n, sums, T(0), add);
+    alignas(kAlignment) T sums[kLine];
+    s.gather(sums, T(0), add, [&](Index at, Index n) {
+#pragma GCC ivdep
+        for (Index i = 0; i < n; ++i) {
+            const T p = gx[at + i] = w.probability(x[at + i], i);
+            if (!log) w.line[i] = g[at + i] * p;
+        }
+        return log ? g + at : w.line;
     });
     const T* const sum = s.spread(sums, w.line);
     s.each_line([=](Index at, Index n) {
@@ -264,7 +272,10 @@ py::list cross_entropy_vjp(const py::tuple& saved, py::handle cotangent, const p
             const long* const at = t.at<long>();
             Work<T> w(s);
             w.recall(stats.at<Row<T>>(), weight);
-            s.each_line([&](Index line, Index length) { w.probabilities(x.at<T>() + line, to + line, length); });
+            s.each_line([&, from = x.at<T>()](Index line, Index length) {
+#pragma GCC ivdep
+                for (Index i = line; i < line + length; ++i) to[i] = w.probability(from[i], i - line);
+            });
             for (Index r = s.row; r < s.row + s.rows; ++r) to[r * n + at[r]] -= weight(r);
         });
     });

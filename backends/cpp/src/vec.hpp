@@ -45,7 +45,12 @@ template <class T>
 inline Vec<T> broadcast(T x) {
     return x - Vec<T>{};
 }
-// The first n numbers alone, 0 <= n < kLanes<T>, and `fill` in the other lanes: the end of a row.
+// The first n numbers alone, 0 <= n < kLanes<T>, and `fill` in the other lanes: the end of a row. With masks it is fast.
+#if defined(__AVX512F__) && defined(__AVX512BW__)
+constexpr bool kMasks = true;
+#else
+constexpr bool kMasks = false;
+#endif
 template <class T>
 inline Vec<T> load_first(const T* from, long n, T fill) {
     Vec<T> v = broadcast(fill);
@@ -122,21 +127,24 @@ template <class T>
     return x[0];
 }
 
-// All lanes become one number: combine(v, v with its halves exchanged), then with the halves of halves, and so on.
-template <int half, class T, class Combine, int... I>
-inline T fold(Vec<T> v, const Combine& combine, std::integer_sequence<int, I...> all) {
-    if constexpr (half == 0) return v[0];
-    else return fold<half / 2, T>(combine(v, __builtin_shufflevector(v, v, (I ^ half)...)), combine, all);
+// All lanes become one number: the lower half is combined with the upper one, then the halves of that, and so on.
+template <class T, class V, class Combine, int... I>
+inline T fold(V v, const Combine& combine, std::integer_sequence<int, I...>) {
+    constexpr int half = sizeof...(I);
+    if constexpr (half == 1) return combine(v[0], v[1]);
+    else return fold<T>(combine(__builtin_shufflevector(v, v, I...), __builtin_shufflevector(v, v, (I + half)...)), combine,
+                        std::make_integer_sequence<int, half / 2>());
 }
 template <class T, class Combine>
 inline T fold_lanes(Vec<T> v, const Combine& combine) {
-    return fold<kLanes<T> / 2, T>(v, combine, std::make_integer_sequence<int, kLanes<T>>());
+    return fold<T>(v, combine, std::make_integer_sequence<int, kLanes<T> / 2>());
 }
 
 // The n numbers of a row become one; `neutral` is what changes nothing. Four vectors are in hand, so that none waits.
 template <class T, class F>
 inline T fold_row(const T* x, long n, T neutral, const F& combine) {
     constexpr long L = kLanes<T>;
+    if (kMasks && n < L) return fold_lanes<T>(load_first(x, n, neutral), combine);
     if (n < L) {
         T one = neutral;
         for (long i = 0; i < n; ++i) one = combine(one, x[i]);
