@@ -86,11 +86,6 @@ struct Grid {
             else sizes[dims++] = n;
         }
         if (dims == 0) sizes[dims++] = 1;
-        choose_pieces();
-    }
-
-private:
-    void choose_pieces() {
         bool simple = true, plain = true, direct = true;  // all operands are; as they lie, without repeats; as they lie
         Index longest = 1;
         for (Way* way = ways; way != ways + count; ++way) {
