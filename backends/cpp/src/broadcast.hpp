@@ -86,11 +86,6 @@ struct Grid {
             else sizes[dims++] = n;
         }
         if (dims == 0) sizes[dims++] = 1;
-        choose_pieces();
-    }
-
-private:
-    void choose_pieces() {
         bool simple = true, plain = true, direct = true;  // all operands are; as they lie, without repeats; as they lie
         Index longest = 1;
         for (Way* way = ways; way != ways + count; ++way) {
@@ -119,11 +114,12 @@ struct Place {
     Index at[kMaxDims];
 
     Place(const Grid& grid, const Grid::Way& way, Index number) : x(way.data) {
-        for (int d = 0; d < grid.dims; ++d) {
-            at[d] = d + 1 < grid.dims ? number % grid.sizes[d] : number;
-            number /= grid.sizes[d];
+        int d = 0;
+        for (; d + 1 < grid.dims; number /= grid.sizes[d++]) {
+            at[d] = number % grid.sizes[d];
             x += at[d] * way.steps[d];
         }
+        at[d] = number, x += number * way.steps[d];
     }
 };
 
