@@ -80,7 +80,7 @@ atan = unary("atan", "The angle in radians, -pi/2 to pi/2, whose tangent is x.",
 sinh: Any = unary("sinh", "The hyperbolic sine.", _sinh, lambda g, x: g * cosh(x))
 cosh: Any = unary("cosh", "The hyperbolic cosine.", _cosh, lambda g, x: g * sinh(x))
 tanh = unary("tanh", "The hyperbolic tangent.", lambda b, x: b.tanh(x), lambda g, out: g - g * out * out)
-_sigmoid_by_primitives = unary("sigmoid", "1 / (1 + exp(-x)).",
+_sigmoid_by_primitives = unary("sigmoid_by_primitives", "1 / (1 + exp(-x)).",
                 lambda b, x: b.div(1.0, b.add(b.exp(b.mul(x, -1.0)), 1.0)), lambda g, out: g * (out - out * out))
 erf = unary("erf", "2/sqrt(pi) times the integral of exp(-t ** 2) from 0 to x.",
             lambda b, x: b.erf(x), lambda g, x: g * exp(x * -x) * (2.0 / math.sqrt(math.pi)))
