@@ -23,6 +23,7 @@ namespace tg {
 namespace {
 
 constexpr Index kLine = 1024;      // elements that a thread has in hand: logits, results and shifts stay in the L1 cache
+constexpr Index kRun = 512;        // elements of a line of a long row: what belongs to the row is written out for so many
 constexpr Index kGrain = 1 << 14;  // elements worth a block of their own
 constexpr Index kStrip = 1 << 15;  // elements of a strip of columns, which stays in the L2 cache, if it is not too narrow
 constexpr Index kNarrow = 256;     // columns
@@ -35,7 +36,7 @@ struct Row {
 
 // Some rows, from number `row` on: in memory, from `at` on, some lines, in which each row has `run` neighbouring elements.
 //     short rows, one after the other:    aaabbbccc            one line, run = a row's length
-//     a row longer than a line:           aaaa aaaa aa         one row, run = kLine
+//     a row longer than a line:           aaaa aaaa aa         one row, run = kRun
 //     rows beside each other:             abc... abc... abc    run = 1 (softmax along a dimension that is not the last)
 //     few rows beside each other:         abcabcabc abcabc     run = 1, width = 3 * rows
 struct Strip {
@@ -85,16 +86,16 @@ struct Rows {
         if (planes * n * inner == 0) return;
         const bool beside = inner > 1;
         const Index all = beside ? inner : planes;  // rows among which a strip's may be chosen
-        Index most = std::min(all, beside ? std::clamp(kStrip / n, kNarrow, kLine) : std::max(kLine / n, Index(1)));
+        Index most = std::min(all, beside ? std::clamp(kStrip / n, kNarrow, kLine) : n > kRun ? 1 : kLine / n);
         if (most < all && most > 16) most -= most % 16;  // lines of whole vectors
         const Index strips = (all + most - 1) / most;
         share(beside ? planes * strips : strips, kGrain, [&](Index begin, Index end) {
             for (Index i = begin; i < end; ++i) {
                 const Index plane = i / strips, first = i % strips * most, rows = std::min(most, all - first);
                 const Index row = plane * all + first, at = beside ? plane * n * inner + first : row * n;
-                const Index size = rows * n, run = beside ? 1 : std::min(n, kLine), fold = beside && 16 * inner <= kLine ? 16 : 1;
+                const Index size = rows * n, run = beside ? 1 : std::min(n, kRun), fold = beside && 16 * inner <= kLine ? 16 : 1;
                 const Index width = std::min(rows * run * fold, size), lines = (size + width - 1) / width;
-                body(Strip{at, row, rows, run, width, lines, beside ? inner * fold : kLine, size - (lines - 1) * width});
+                body(Strip{at, row, rows, run, width, lines, beside ? inner * fold : kRun, size - (lines - 1) * width});
             }
         }, most * n);
     }
