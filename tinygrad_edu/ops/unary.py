@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_edu.autograd import Value
 from tinygrad_edu.backend import Array, Backend
 from tinygrad_edu.ops.agree import ALL, DEFAULT_FLOAT, FLOATS, NUMBERS, cast, check_float, tabled
 from tinygrad_edu.ops.op import check_tensor, fused
@@ -125,19 +124,14 @@ trunc = _step("trunc", "x without its fraction.", lambda b, x: b.where(b.less(x,
 rounded = _step("round", "The nearest integer, the even one of two.", _round)
 
 
+def _gated(b: Backend, g: Array, out: Array) -> Array:
+    """By the backend's own kernel, if it has one: no mask is written then. It is part of every training step."""
+    kernel = getattr(b, "relu_gradient", None)
+    return kernel(g, out) if kernel and g.dtype.kind == "f" else b.where(b.equal(out, 0.0), 0.0, g)
+
+
 # fmt: off
-_relu_by_primitives = unary("relu", "max(x, 0), elementwise; the gradient at 0 is 0, as in torch. TypeError for bool.",
+relu = unary("relu", "max(x, 0), elementwise; the gradient at 0 is 0, as in torch. TypeError for bool.",
              lambda b, x: b.maximum(x, 0), lambda g, out: _gate(g, out), NUMBERS)
 _gate: Any = tabled("relu_gradient", "g, or 0 where out is 0: a NaN lets the gradient through, as in torch.",
-             lambda b, g, out: b.where(b.equal(out, 0.0), 0.0, g), (lambda h, out: _gate(h, out), None))
-
-
-@fused(lambda input: None)
-def _relu(input):
-    return _relu_by_primitives(input)
-
-
-def relu(x: Any) -> Any:
-    """max(x, 0), elementwise; the gradient at 0 is 0, as in torch. TypeError for bool."""
-    floating = isinstance(x, Value) and x.data.dtype.kind == "f"
-    return (_relu if floating else _relu_by_primitives)(x)  # no kernel is written for integers
+             _gated, (lambda h, out: _gate(h, out), None))

@@ -1,9 +1,8 @@
 // Activations, each forward and backward in one pass: the kernel pairs of the fused ops in tinygrad_edu/nn/activations.py,
 // which has the formulas in Tensor ops.
 //
-// An activation is given by functions of a number x: its value, and its slope there, or what a cotangent becomes. Only x
-// is kept for the backward pass; what the slope shares with the value is calculated again, which takes less time than
-// writing and reading it would.
+// An activation is given by two functions of a number: its value, and its slope there. Only x is kept for the backward
+// pass; what the slope shares with the value is calculated again, which takes less time than writing and reading it would.
 
 #include <tuple>
 
@@ -27,9 +26,8 @@ py::tuple forward(const std::string& name, handle input, F value, const py::obje
     return py::make_tuple(out, py::make_tuple(x.owner, settings));
 }
 
-// The gradient is a function of x and of the cotangent there.
 template <class F>
-py::list backward(const std::string& function, const py::tuple& saved, handle cotangent, F gradient) {
+py::list backward(const std::string& function, const py::tuple& saved, handle cotangent, F slope) {
     const char* const name = function.c_str();
     const Array x = view(name, "what was saved", saved[0]), g = view(name, "g", cotangent);
     if (g.type != x.type) bad_type(name, "g", tg::name(x.type), g);
@@ -37,7 +35,8 @@ py::list backward(const std::string& function, const py::tuple& saved, handle co
         bad_shape(name, "g", shape_text(x.dims, x.shape), g);
     py::list gradients(1);
     gradients[0] = by_float(name, "input", x, [&](auto t) {
-        return combine(Shape(x), kBlock, gradient, In<decltype(t)>{x}, In<decltype(t)>{g});
+        using T = decltype(t);
+        return combine(Shape(x), kBlock, [=](T a, T above) { return above * slope(a); }, In<T>{x}, In<T>{g});
     });
     return gradients;
 }
@@ -53,7 +52,7 @@ void bind(py::module_& module, const std::string& name, Value value, Slope slope
     }, arg("x"), py::kw_only(), arg(names)...);
     module.def(vjp.c_str(), [=](const py::tuple& saved, handle g, handle) {
         return std::apply([&](auto... settings) {
-            return backward(vjp, saved, g, [=](auto a, auto above) { return above * slope(a, settings...); });
+            return backward(vjp, saved, g, [=](auto a) { return slope(a, settings...); });
         }, saved[1].cast<std::tuple<Setting<Name>...>>());
     }, arg("saved"), arg("g"), arg("needs"));
 }
@@ -88,14 +87,26 @@ py::tuple gelu(handle x, const std::string& approximate) {
 }
 py::list gelu_vjp(const py::tuple& saved, handle g, handle) {
     if (saved[1].cast<std::string>() == "none")
-        return backward("gelu_vjp", saved, g, [](auto a, auto above) {
+        return backward("gelu_vjp", saved, g, [](auto a) {
             const auto n = normal(a);
-            return above * (n.below + a * n.density);
+            return n.below + a * n.density;
         });
-    return backward("gelu_vjp", saved, g, [](auto a, auto above) {
+    return backward("gelu_vjp", saved, g, [](auto a) {
         using T = decltype(a);
         const T t = gelu_tanh(a);
-        return above * (T(0.5) * (1 + t) + T(0.5) * a * (1 - t * t) * (T(kRoot2Pi) * (1 + T(3 * kCubic) * a * a)));
+        return T(0.5) * (1 + t) + T(0.5) * a * (1 - t * t) * (T(kRoot2Pi) * (1 + T(3 * kCubic) * a * a));
+    });
+}
+
+// g, or 0 where ReLU's result is 0, even if g is infinite; a NaN lets it pass.
+py::object relu_gradient(handle cotangent, handle result) {
+    const Array out = view("relu_gradient", "out", result), g = view("relu_gradient", "g", cotangent);
+    if (g.type != out.type) bad_type("relu_gradient", "g", name(out.type), g);
+    if (g.dims != out.dims || !std::equal(g.shape, g.shape + g.dims, out.shape))
+        bad_shape("relu_gradient", "g", shape_text(out.dims, out.shape), g);
+    return by_float("relu_gradient", "out", out, [&](auto t) {
+        using T = decltype(t);
+        return combine(Shape(out), kBlock, [](T above, T y) { return y == 0 ? 0 : above; }, In<T>{g}, In<T>{out});
     });
 }
 
@@ -106,11 +117,7 @@ constexpr T mish_limit = is_float<T> ? 20 : 40;  // from here on tanh is 1, and 
 }  // namespace
 
 void bind_activations(py::module_& module) {
-    // A NaN passes both ways; where the result is 0, not even an infinite cotangent does.
-    module.def("relu", [](handle x) { return forward("relu", x, [](auto a) { return a < 0 ? 0 : a; }, py::none()); }, arg("x"));
-    module.def("relu_vjp", [](const py::tuple& saved, handle g, handle) {
-        return backward("relu_vjp", saved, g, [](auto a, auto above) { return a <= 0 ? 0 : above; });
-    }, arg("saved"), arg("g"), arg("needs"));
+    module.def("relu_gradient", &relu_gradient, arg("g"), arg("out"));
     module.def("gelu", &gelu, arg("x"), py::kw_only(), arg("approximate") = "none");
     module.def("gelu_vjp", &gelu_vjp, arg("saved"), arg("g"), arg("needs"));
     bind(module, "leaky_relu", [](auto a, double below) { return a > 0 ? a : a * decltype(a)(below); },
