@@ -13,7 +13,8 @@ Rules that hold for every primitive:
 * A result may share memory with its argument only where the list says *view*. Only `assign` changes anything.
 
 A backend may also offer a *kernel pair* for a fused op (`NAME` and `NAME_vjp`, see `tinygrad_edu.autograd.Fused`) and
-one-pass kernels for optimizer steps (see `tinygrad_edu.optim`). Without them the readable bodies run.
+one-pass kernels for optimizer steps (see `tinygrad_edu.optim`) and for `relu_gradient(g, out)` (see `ops/unary.py`).
+Without them the readable bodies run.
 """
 
 from __future__ import annotations

@@ -168,3 +168,13 @@ def test_the_number_of_threads_changes_nothing() -> None:
     for others in results[1:]:
         for a, b in zip(results[0], others, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_relus_gradient_is_the_choice_that_its_op_makes() -> None:
+    out = np.array([0.0, -0.0, 2.0, np.nan, np.inf], np.float32)
+    g = np.array([np.inf, np.nan, 3.0, 4.0, -1.0], np.float32)
+    np.testing.assert_array_equal(cpp.relu_gradient(g, out), np.where(out == 0, np.float32(0), g))
+    with pytest.raises(ValueError, match=r"relu_gradient: expected g of shape \(5,\), got \(2,\)"):
+        cpp.relu_gradient(g[:2], out)
+    with pytest.raises(TypeError, match="relu_gradient: expected g of float32, got float64"):
+        cpp.relu_gradient(g.astype(np.float64), out)

@@ -124,3 +124,14 @@ def test_what_cannot_be_reduced_is_refused_by_name(cpp: Any) -> None:
         cpp.prod(np.ones((2, 3)), 1, False)
     with pytest.raises(ValueError, match="zero-size array"):
         cpp.max(np.ones((0, 3)), (0,), False)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (2, 3, 0), (0, 2, 3), (2, 0, 3)])
+def test_softmax_of_nothing_is_nothing(cpp: Any, shape: tuple[int, ...]) -> None:
+    x = np.ones(shape, np.float32)
+    for dim in range(x.ndim):
+        for name in ("softmax", "log_softmax"):
+            out, saved = getattr(cpp, name)(x, dims=(dim,))
+            assert out.shape == shape
+            (gx,) = getattr(cpp, f"{name}_vjp")(saved, x, (True,))
+            assert gx.shape == shape
