@@ -186,6 +186,7 @@ def test_backends_shows_who_serves_what(capsys: pytest.CaptureFixture[str]) -> N
     assert "numpy            tinygrad-edu     loads\n" in out
     assert "\nfused op" in out
     assert "\ncross_entropy " in out
+    assert "\nrelu_gradient " in out
 
 
 def test_check_hands_further_flags_to_pytest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ Rules that hold for every primitive:
 * A result may share memory with its argument only where the list says *view*. Only `assign` changes anything.
 
 A backend may also offer a *kernel pair* for a fused op (`NAME` and `NAME_vjp`, see `tinygrad_edu.autograd.Fused`) and
-one-pass kernels for optimizer steps (see `tinygrad_edu.optim`) and for `relu_gradient(g, out)` (see `ops/unary.py`).
-Without them the readable bodies run.
+one-pass kernels for optimizer steps (see `tinygrad_edu.optim`) and for what `KERNELS` names. Without them the readable
+bodies run.
 """
 
 from __future__ import annotations
@@ -114,6 +114,8 @@ PRIMITIVES: tuple[str, ...] = tuple(
     name for name, member in vars(Backend).items() if callable(member) and name[0] != "_"
 )
 
+# Elementwise ops that a backend may have a kernel for, of the op's name and arguments: `relu_gradient(g, out)`.
+KERNELS = ("relu_gradient",)
 
 _chosen: ContextVar[Backend | None] = ContextVar("backend", default=None)  # by `use_backend`, in this thread
 _default: Backend | None = None

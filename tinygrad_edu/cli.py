@@ -127,9 +127,9 @@ def _summary(value: Any) -> str:
 
 
 def _backends(args: argparse.Namespace, rest: list[str]) -> int:
-    """Print each backend's state, then who serves each fused op and each primitive: a module, or the op's body."""
+    """Print each backend's state, then who serves each op with a kernel and each primitive: a module, or the body."""
     from tinygrad_edu import ops
-    from tinygrad_edu.backend import PRIMITIVES
+    from tinygrad_edu.backend import KERNELS, PRIMITIVES
     from tinygrad_edu.nn import functional  # noqa: F401  (its losses are fused ops too)
 
     loaded = {}
@@ -140,7 +140,7 @@ def _backends(args: argparse.Namespace, rest: list[str]) -> int:
         except Exception as error:  # a backend that does not load is what this command is there to show
             state = f"does not load: {type(error).__name__}: {error}"
         print(f"{name:<16} {entry.package:<16} {state}")
-    for title, found in (("fused op", sorted(ops.FUSED)), ("primitive", PRIMITIVES)):
+    for title, found in (("fused op", sorted(ops.FUSED)), ("elementwise op", KERNELS), ("primitive", PRIMITIVES)):
         print(f"\n{title}".ljust(32), *(name.ljust(16) for name in loaded))
         for op in found:
             print(op.ljust(31), *(_server(backend, op).ljust(16) for backend in loaded.values()))
