@@ -337,9 +337,9 @@ def grad(
     """Return the gradients of the sum of `outputs` with respect to each of `inputs`, without touching any `.grad`.
 
     `grad_outputs` are the cotangents of `outputs` (1 for a result with one element). With `create_graph=True` the
-    gradients can be differentiated again. `retain_graph` defaults to `create_graph`. As in torch, a gradient may be a view
-    (of a cotangent, or the same number everywhere): clone it before changing it in place. Raises RuntimeError if an
-    output does not depend on an input, unless `allow_unused=True`: then its gradient is None.
+    gradients can be differentiated again. `retain_graph` defaults to `create_graph`. As in torch, a gradient may be a
+    view (of a cotangent, or the same number everywhere): clone it before changing it in place. Raises RuntimeError if
+    an output does not depend on an input, unless `allow_unused=True`: then its gradient is None.
     """
     outputs = [outputs] if isinstance(outputs, Value) else list(outputs)
     inputs = [inputs] if isinstance(inputs, Value) else list(inputs)
