@@ -30,9 +30,7 @@ template <class F>
 py::list backward(const std::string& function, const py::tuple& saved, handle cotangent, F slope) {
     const char* const name = function.c_str();
     const Array x = view(name, "what was saved", saved[0]), g = view(name, "g", cotangent);
-    if (g.type != x.type) bad_type(name, "g", tg::name(x.type), g);
-    if (g.dims != x.dims || !std::equal(x.shape, x.shape + x.dims, g.shape))
-        bad_shape(name, "g", shape_text(x.dims, x.shape), g);
+    check_like(name, "g", g, x);
     py::list gradients(1);
     gradients[0] = by_float(name, "input", x, [&](auto t) {
         using T = decltype(t);
@@ -73,7 +71,8 @@ TG_INLINE Normal<T> normal(T x) {
     const T e = exp_(T(-0.5) * x * x), density = T(0.5 * kRoot2Pi) * e;
     if constexpr (!is_float<T>) return {density, T(0.5) * (1 + erf_(x * T(kRootHalf)))};
     const T u = 1 / (1 + T(0.25) * std::fabs(x));
-    const T beyond = e * u * horner<T>(u, 0.0981759302, 0.117776225, 0.00510851899, 0.317455736, -0.30389847, 0.361292688, -0.0959106339);
+    const T beyond = e * u * horner<T>(u, 0.0981759302, 0.117776225, 0.00510851899, 0.317455736, -0.30389847, 0.361292688,
+                                           -0.0959106339);
     return {density, x < 0 ? beyond : 1 - beyond};
 }
 template <class T>
@@ -101,9 +100,7 @@ py::list gelu_vjp(const py::tuple& saved, handle g, handle) {
 // g, or 0 where ReLU's result is 0, even if g is infinite; a NaN lets it pass.
 py::object relu_gradient(handle cotangent, handle result) {
     const Array out = view("relu_gradient", "out", result), g = view("relu_gradient", "g", cotangent);
-    if (g.type != out.type) bad_type("relu_gradient", "g", name(out.type), g);
-    if (g.dims != out.dims || !std::equal(g.shape, g.shape + g.dims, out.shape))
-        bad_shape("relu_gradient", "g", shape_text(out.dims, out.shape), g);
+    check_like("relu_gradient", "g", g, out);
     return by_float("relu_gradient", "out", out, [&](auto t) {
         using T = decltype(t);
         return combine(Shape(out), kBlock, [](T above, T y) { return y == 0 ? 0 : above; }, In<T>{g}, In<T>{out});

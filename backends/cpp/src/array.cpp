@@ -103,11 +103,15 @@ Array optional(const char* function, const char* argument, py::handle object, Ty
     return object.is_none() ? Array() : dense(function, argument, object, type, shape);
 }
 
-Array like(const char* function, const char* argument, py::handle object, const Array& x) {
-    Array y = dense(function, argument, object);
+void check_like(const char* function, const char* argument, const Array& y, const Array& x) {
     if (y.type != x.type) bad_type(function, argument, name(x.type), y);
     if (y.dims != x.dims || !std::equal(x.shape, x.shape + x.dims, y.shape))
         bad_shape(function, argument, shape_text(x.dims, x.shape), y);
+}
+
+Array like(const char* function, const char* argument, py::handle object, const Array& x) {
+    Array y = dense(function, argument, object);
+    check_like(function, argument, y, x);
     return y;
 }
 

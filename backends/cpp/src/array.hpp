@@ -57,7 +57,9 @@ Array dense(const char* function, const char* argument, py::handle object);
 Array dense(const char* function, const char* argument, py::handle object, Type type, std::initializer_list<Index> shape);
 // The same for an argument that may be None, which gives an empty Array.
 Array optional(const char* function, const char* argument, py::handle object, Type type, std::initializer_list<Index> shape);
-// The same for an array that must be like x, of its dtype and shape: a cotangent like its result.
+// TypeError, ValueError unless y has x's dtype and shape: a cotangent those of its result.
+void check_like(const char* function, const char* argument, const Array& y, const Array& x);
+// A dense view, so checked.
 Array like(const char* function, const char* argument, py::handle object, const Array& x);
 // An array that a kernel writes into. Where its memory is not aligned or not in C order, `array` is a copy of it, which
 // `finish` writes back. TypeError, ValueError unless it is of that dtype and size, and writable.

@@ -92,18 +92,21 @@ py::tuple forward(const char* function, py::handle input, py::handle target, con
     const Array x = dense(function, "input", input), t = like(function, "target", target, x);
     const Reduction how = reduction_of(function, reduction);
     const Array out = how == Reduction::none ? empty_like(x) : empty(x.type, {});
-    by_float(function, "input", x, [&](auto one) {
-        using T = decltype(one);
+    by_float(function, "input", x, [&](auto zero) {
+        using T = decltype(zero);
+        const T one = 1;
         const Loss<T> loss{T(settings)...};
         T* const to = how == Reduction::none ? out.at<T>() : nullptr;
-        const double sum = each_pair(x.at<T>(), t.at<T>(), &(one = 1), false, to, x.size(), [=](T a, T b, T) { return loss.loss(a, b); });
+        const double sum = each_pair(x.at<T>(), t.at<T>(), &one, false, to, x.size(),
+                                     [=](T a, T b, T) { return loss.loss(a, b); });
         if (!to) *out.at<T>() = static_cast<T>(how == Reduction::mean ? sum / static_cast<double>(x.size()) : sum);
     });
     return py::make_tuple(out.owner, py::make_tuple(x.owner, t.owner, static_cast<int>(how), settings...));
 }
 
 template <template <class> class Loss, std::size_t... I>
-py::list backward(const char* function, const py::tuple& saved, py::handle cotangent, const py::tuple& needs, std::index_sequence<I...>) {
+py::list backward(const char* function, const py::tuple& saved, py::handle cotangent, const py::tuple& needs,
+                  std::index_sequence<I...>) {
     const Array x = dense(function, "input", saved[0]), t = like(function, "target", saved[1], x);
     const Reduction how = static_cast<Reduction>(saved[2].cast<int>());
     const bool each = how == Reduction::none;

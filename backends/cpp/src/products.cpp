@@ -86,7 +86,8 @@ py::object matmul(py::handle x_object, py::handle y_object) {
     const Array x = view("matmul", "x", x_object), y = view("matmul", "y", y_object);
     if (x.type != y.type || (x.type != Type::f32 && x.type != Type::f64)) return numpy("matmul")(x_object, y_object);
     if (x.dims < 2) bad_shape("matmul", "x", "(..., m, k)", x);
-    if (y.dims < 2 || y.shape[y.dims - 2] != x.columns()) bad_shape("matmul", "y", "(..., " + std::to_string(x.columns()) + ", n)", y);
+    if (y.dims < 2 || y.shape[y.dims - 2] != x.columns())
+        bad_shape("matmul", "y", "(..., " + std::to_string(x.columns()) + ", n)", y);
     Batch batch(x, y);
     batch.shape[batch.dims] = x.shape[x.dims - 2];
     batch.shape[batch.dims + 1] = y.columns();

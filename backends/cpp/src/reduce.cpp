@@ -105,7 +105,8 @@ void panel(const T* x, Index rows, Index row_step, Index columns, Index column_s
     T part[kColumns];
     for (Index n; rows > 0; rows -= n, x += n * row_step) {
         // Short rows without gaps are taken as longer ones, in which a result has several columns: they fill the vectors.
-        const Index fold = beside && row_step == columns ? std::clamp(256 / columns / 16 * 16, Index(1), rows) : 1, width = fold * columns;
+        const Index fold = beside && row_step == columns ? std::clamp(256 / columns / 16 * 16, Index(1), rows) : 1;
+        const Index width = fold * columns;
         if (beside && width >= L) {
             const Index few = std::min(rows / fold, kRows);
             n = few * fold;
@@ -238,7 +239,8 @@ std::uint64_t axes_of(const char* function, const Array& x, py::handle axes) {
         const long axis = PyLong_AsLong(PyTuple_GET_ITEM(axes.ptr(), i));
         if (axis == -1 && PyErr_Occurred()) throw py::error_already_set();
         if (axis < 0 || axis >= x.dims)
-            throw py::value_error(std::string(function) + ": expected axes of 0 to " + std::to_string(x.dims - 1) + ", got " + std::to_string(axis));
+            throw py::value_error(std::string(function) + ": expected axes of 0 to " + std::to_string(x.dims - 1) +
+                                  ", got " + std::to_string(axis));
         bits |= std::uint64_t(1) << axis;
     }
     return bits;

@@ -185,7 +185,8 @@ void backward(const Strip& s, const T* x, const T* g, T* gx, const Row<T>* stats
 Rows rows_of(const char* function, const Array& x, const py::tuple& dims) {
     const Index dim = dims.empty() ? 0 : dims[0].cast<Index>();
     if (dims.size() > 1 || (x.dims ? dims.empty() || dim < 0 || dim >= x.dims : !dims.empty()))
-        throw py::value_error(std::string(function) + ": expected dims with one dimension of shape " + shape_text(x.dims, x.shape) + ", got " + std::string(py::str(dims)));
+        throw py::value_error(std::string(function) + ": expected dims with one dimension of shape " +
+                              shape_text(x.dims, x.shape) + ", got " + std::string(py::str(dims)));
     return Rows(x, dim);
 }
 
@@ -291,8 +292,10 @@ void bind_softmax(py::module_& module) {
     module.def("softmax_vjp", &softmax_vjp<false>, arg("saved"), arg("g"), arg("needs"), "p (g - sum(g p)).");
     module.def("log_softmax", &softmax<true>, arg("x"), py::kw_only(), arg("dims"), "log(softmax(x)) along one dimension.");
     module.def("log_softmax_vjp", &softmax_vjp<true>, arg("saved"), arg("g"), arg("needs"), "g - p sum(g).");
-    module.def("cross_entropy", &cross_entropy, arg("logits"), arg("target"), py::kw_only(), arg("reduction"), "log(sum(exp(x))) - x[target].");
-    module.def("cross_entropy_vjp", &cross_entropy_vjp, arg("saved"), arg("g"), arg("needs"), "g (softmax(x) - onehot(target)).");
+    module.def("cross_entropy", &cross_entropy, arg("logits"), arg("target"), py::kw_only(), arg("reduction"),
+               "log(sum(exp(x))) - x[target].");
+    module.def("cross_entropy_vjp", &cross_entropy_vjp, arg("saved"), arg("g"), arg("needs"),
+               "g (softmax(x) - onehot(target)).");
 }
 
 }  // namespace tg
