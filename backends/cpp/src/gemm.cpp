@@ -112,16 +112,16 @@ Tile<T> tile_for(Index rows, Index vectors, bool packed) {
     return packed ? tile<T, R, V, true> : tile<T, R, V, false>;
 }
 
-// All rows of a matrix, or all columns of one that is handed over transposed, as panels of `width`, one after the other.
+// All rows of a matrix, or all columns of one that is handed over transposed, as panels of `width`, `size` elements apart.
 template <class T>
-void pack(const Matrix<T>& m, Index width, T* panels) {
+void pack(const Matrix<T>& m, Index width, Index size, T* panels) {
     // Lines that lie side by side are read across all panels, some steps at a time: a step's cache lines are not gone then
     // when the next panel wants its part of them.
     const Index steps = m.row_stride == 1 ? 32 : m.columns;
     for (Index k = 0; k < m.columns; k += steps)
         for (Index i = 0; i < m.rows; i += width)
             pack_panel(m.at(i, k), m.row_stride, m.column_stride, std::min(width, m.rows - i), std::min(steps, m.columns - k),
-                       width, panels + i * m.columns + k * width);
+                       width, panels + i / width * size + k * width);
 }
 
 // b, some steps of the inner dimension of a product, as tiles read it: panels of `width` columns, b_panel elements apart,
@@ -141,22 +141,22 @@ void multiply_block(const Matrix<T>& a, const Panels<T>& b, T* c, Index c_stride
     constexpr Index kShallow = 16;  // up to such a depth, writing c is the work: then row by row
     constexpr int L = kLanes<T>;
     const Index m = a.rows, n = b.columns, depth = a.columns, tiles = ceil_div(m, kRows), panels = ceil_div(n, b.width);
-    const Index team = serial || is_small(m * n * depth) ? 1 : threads(), panel_size = kRows * depth;
+    const Index team = serial || is_small(m * n * depth) ? 1 : threads(), panel_size = kRows * depth + L;
     const bool packs = panels > 2;
     Index row_parts = ceil_div(tiles, kHeld), column_parts = 1;
     if (team > 1) row_parts = std::min(tiles, ceil_div(row_parts, team) * team);
     if (team > 1 && row_parts < 2 * team) column_parts = std::min(panels, ceil_div(4 * team, row_parts));
-    const auto pack_tiles = [&](Index t0, Index t1) {
-        T* const to = scratch<T>(Slot::gemm_a, (t1 - t0) * panel_size + L);
-        pack(a.part(t0 * kRows, 0, std::min(t1 * kRows, m) - t0 * kRows, depth), Index(kRows), to);
-        return to;
+    const auto pack_tiles = [&](Index t0, Index t1, T* to) {
+        pack(a.part(t0 * kRows, 0, std::min(t1 * kRows, m) - t0 * kRows, depth), Index(kRows), panel_size, to);
     };
-    const T* const shared = packs && column_parts > 1 ? pack_tiles(0, tiles) : nullptr;
+    T* const shared = packs && column_parts > 1 ? scratch<T>(Slot::gemm_a, tiles * panel_size) : nullptr;
+    if (shared) parallel(tiles, [&](Index t) { pack_tiles(t, t + 1, shared + t * panel_size); });
     const auto part = [&](Index number) {
         const Index r = number / column_parts, s = number % column_parts;
         const Index t0 = r * tiles / row_parts, t1 = (r + 1) * tiles / row_parts;
         const Index p0 = s * panels / column_parts, p1 = (s + 1) * panels / column_parts;
-        const T* const packed = shared ? shared + t0 * panel_size : packs ? pack_tiles(t0, t1) : nullptr;
+        T* const packed = shared ? shared + t0 * panel_size : packs ? scratch<T>(Slot::gemm_a, (t1 - t0) * panel_size) : nullptr;
+        if (packs && !shared) pack_tiles(t0, t1, packed);
         const auto one = [&](Index t, Index p) {
             const Index i0 = t * kRows, j0 = p * b.width, columns = std::min(b.width, n - j0), vectors = ceil_div(columns, L);
             const Index over = vectors * L - columns;
@@ -199,17 +199,18 @@ void multiply_in_place(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_str
     });
 }
 
-// With b packed, some thousand columns at a time.
+// With b packed, a thousand columns at a time: two megabytes, which have not gone far when the tiles want them.
 template <class T>
 void multiply_packing(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) {
-    constexpr Index kMost = 4096, kShare = 4 * kColumns<T>;  // columns at once; of them, those that one thread packs
+    constexpr Index kMost = 1024, kShare = 4 * kColumns<T>;  // columns at once; of them, those that one thread packs
     each_depth(a.columns, epilogue, [&](Index k0, Index depth, const Epilogue<T>& part) {
         for (Index j0 = 0; j0 < b.columns; j0 += kMost) {
             const Index width = std::min(b.columns - j0, kMost), shares = ceil_div(width, kShare);
             T* const packed = scratch<T>(Slot::gemm_b, (width + kColumns<T>) * depth + kLanes<T>);
             parallel_if(!serial && !is_small(width * depth * 16), shares, [&](Index i) {
                 const Index j = i * kShare, columns = std::min(kShare, width - j);
-                pack(b.part(k0, j0 + j, depth, columns).transposed(), Index(kColumns<T>), packed + j * depth);
+                pack(b.part(k0, j0 + j, depth, columns).transposed(), Index(kColumns<T>), kColumns<T> * depth,
+                     packed + j * depth);
             });
             Epilogue<T> here = part;
             if (here.bias) here.bias += j0;
