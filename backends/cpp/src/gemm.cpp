@@ -69,59 +69,72 @@ void tile(Index depth, const T* a, Index a_row, Index a_step, const T* b, Index 
     Vec<T> sums[R][V];
 #pragma GCC unroll 14
     for (int i = 0; i < R; ++i)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < V; ++v) {
             sums[i][v] = Vec<T>{};
             if (depth >= 32) __builtin_prefetch(place.c + i * place.stride + v * L, 1);  // it may come from far meanwhile
         }
     for (Index k = 0; k < depth; ++k, a += a_step, b += b_step) {
         Vec<T> row[V];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < V; ++v) {
-            __builtin_prefetch(b + 8 * b_step + v * L);  // b in place: each row a jump
+            if (v * kVectorBytes % 64 == 0) __builtin_prefetch(b + 8 * b_step + v * L);  // b in place: each row a jump
             row[v] = load(b + v * L - (v == V - 1 ? place.low : 0));
         }
 #pragma GCC unroll 14
         for (int i = 0; i < R; ++i) {
             const Vec<T> x = broadcast(a[i * a_row]);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int v = 0; v < V; ++v) sums[i][v] += x * row[v];
         }
     }
-    const bool direct = place.high - place.low == L && place.epilogue.plain();
+    if (place.epilogue.plain() && (kMasks || place.high - place.low == L)) {
+#pragma GCC unroll 14
+        for (int i = 0; i < R; ++i) {
+            T* const row = place.c + i * place.stride;
+#pragma GCC unroll 8
+            for (int v = 0; v < V - 1; ++v) store<T>(row + v * L, sums[i][v]);
+            T* const last = row + (V - 1) * L - place.low;
+            if (kMasks) store_lanes<T>(last, sums[i][V - 1], place.low, place.high);
+            else store<T>(last, sums[i][V - 1]);
+        }
+        return;
+    }
     T aside[R * V * L];
-    T* const to = direct ? place.c : aside;
-    const Index stride = direct ? place.stride : V * L;
 #pragma GCC unroll 14
     for (int i = 0; i < R; ++i)
-#pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) store<T>(to + i * stride + v * L, sums[i][v]);
-    if (!direct) finish<T, V>(aside, R, place);
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) store<T>(aside + (i * V + v) * L, sums[i][v]);
+    finish<T, V>(aside, R, place);
 }
 
 template <class T>
 using Tile = void (*)(Index, const T*, Index, Index, const T*, Index, const Place<T>&);
 
 // The tile of that many rows and vectors.
-template <class T, int R = kRows, int V = 2 * kVectors>
+template <class T, int R = kRows, int V = 4 * kVectors>
 Tile<T> tile_for(Index rows, Index vectors, bool packed) {
     if constexpr (R > 1)
         if (rows < R) return tile_for<T, R - 1, V>(rows, vectors, packed);
-    if constexpr (V > 1)
-        if (vectors < V || R * V > kRows * kVectors) return tile_for<T, R, V - 1>(rows, vectors, packed);
-    return packed ? tile<T, R, V, true> : tile<T, R, V, false>;
+    if constexpr (R * V > kRows * kVectors) return tile_for<T, R, V - 1>(rows, vectors, packed);
+    else {
+        if constexpr (V > 1)
+            if (vectors < V) return tile_for<T, R, V - 1>(rows, vectors, packed);
+        return packed ? tile<T, R, V, true> : tile<T, R, V, false>;
+    }
 }
 
-// All rows of a matrix, or all columns of one that is handed over transposed, as panels of `width`, `size` elements apart.
+// All rows of a matrix, or all columns of one that is handed over transposed, as panels of so many lines each, padded to
+// `width` and `size` elements apart.
 template <class T>
-void pack(const Matrix<T>& m, Index width, Index size, T* panels) {
+void pack(const Matrix<T>& m, Index lines, Index width, Index size, T* panels) {
     // Lines that lie side by side are read across all panels, some steps at a time: a step's cache lines are not gone then
     // when the next panel wants its part of them.
     const Index steps = m.row_stride == 1 ? 32 : m.columns;
     for (Index k = 0; k < m.columns; k += steps)
-        for (Index i = 0; i < m.rows; i += width)
-            pack_panel(m.at(i, k), m.row_stride, m.column_stride, std::min(width, m.rows - i), std::min(steps, m.columns - k),
-                       width, panels + i / width * size + k * width);
+        for (Index i = 0; i < m.rows; i += lines)
+            pack_panel(m.at(i, k), m.row_stride, m.column_stride, std::min(lines, m.rows - i), std::min(steps, m.columns - k),
+                       width, panels + i / lines * size + k * width);
 }
 
 // b, some steps of the inner dimension of a product, as tiles read it: panels of `width` columns, b_panel elements apart,
@@ -137,17 +150,18 @@ struct Panels {
 // c = a @ b as the epilogue says, for one block of the inner dimension; threads over tiles unless `serial`.
 template <class T>
 void multiply_block(const Matrix<T>& a, const Panels<T>& b, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) {
-    constexpr Index kHeld = 8;      // tiles of rows that go past all panels together
-    constexpr Index kShallow = 16;  // up to such a depth, writing c is the work: then row by row
+    constexpr Index kHeld = 8;       // tiles of rows that go past all panels together
+    constexpr Index kShallow = 128;  // up to such a depth, writing c is the work: then row by row
     constexpr int L = kLanes<T>;
-    const Index m = a.rows, n = b.columns, depth = a.columns, tiles = ceil_div(m, kRows), panels = ceil_div(n, b.width);
+    const Index m = a.rows, n = b.columns, depth = a.columns, panels = ceil_div(n, b.width);
+    const Index highest = kRows * kColumns<T> / b.width, height = ceil_div(m, ceil_div(m, highest)), tiles = ceil_div(m, height);
     const Index team = serial || is_small(m * n * depth) ? 1 : threads(), panel_size = kRows * depth + L;
     const bool packs = panels > 2;
     Index row_parts = ceil_div(tiles, kHeld), column_parts = 1;
     if (team > 1) row_parts = std::min(tiles, ceil_div(row_parts, team) * team);
     if (team > 1 && row_parts < 2 * team) column_parts = std::min(panels, ceil_div(4 * team, row_parts));
     const auto pack_tiles = [&](Index t0, Index t1, T* to) {
-        pack(a.part(t0 * kRows, 0, std::min(t1 * kRows, m) - t0 * kRows, depth), Index(kRows), panel_size, to);
+        pack(a.part(t0 * height, 0, std::min(t1 * height, m) - t0 * height, depth), height, Index(kRows), panel_size, to);
     };
     T* const shared = packs && column_parts > 1 ? scratch<T>(Slot::gemm_a, tiles * panel_size) : nullptr;
     if (shared) parallel(tiles, [&](Index t) { pack_tiles(t, t + 1, shared + t * panel_size); });
@@ -158,11 +172,11 @@ void multiply_block(const Matrix<T>& a, const Panels<T>& b, T* c, Index c_stride
         T* const packed = shared ? shared + t0 * panel_size : packs ? scratch<T>(Slot::gemm_a, (t1 - t0) * panel_size) : nullptr;
         if (packs && !shared) pack_tiles(t0, t1, packed);
         const auto one = [&](Index t, Index p) {
-            const Index i0 = t * kRows, j0 = p * b.width, columns = std::min(b.width, n - j0), vectors = ceil_div(columns, L);
+            const Index i0 = t * height, j0 = p * b.width, columns = std::min(b.width, n - j0), vectors = ceil_div(columns, L);
             const Index over = vectors * L - columns;
             Place<T> place{c + i0 * c_stride + j0, c_stride, b.in_place ? over : 0, b.in_place ? L : L - over, epilogue};
             if (epilogue.bias) place.epilogue.bias += j0;
-            tile_for<T>(std::min<Index>(kRows, m - i0), vectors, packs)(
+            tile_for<T>(std::min(height, m - i0), vectors, packs)(
                 depth, packs ? packed + (t - t0) * panel_size : a.at(i0, 0), a.row_stride, a.column_stride,
                 b.b + p * b.b_panel, b.b_step, place);
         };
@@ -192,25 +206,28 @@ void each_depth(Index inner, const Epilogue<T>& epilogue, const F& f) {
 // With b read in place: its rows are contiguous, and so few rows of a meet it that packing would cost more.
 template <class T>
 void multiply_in_place(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) {
-    const Index width = kColumns<T> * (2 * a.rows <= kRows ? 2 : 1);
+    // Lower tiles are wider: more of each row of b, which may lie on a page of its own.
+    const bool low = 2 * a.rows <= kRows || (kVectorBytes == 64 && a.columns > 64), lowest = 4 * a.rows <= kRows;
+    const Index width = kColumns<T> * (lowest ? 4 : low ? 2 : 1);
     each_depth(a.columns, epilogue, [&](Index k0, Index depth, const Epilogue<T>& part) {
         const Panels<T> panels{b.at(k0, 0), b.columns, width, width, b.row_stride, true};
         multiply_block<T>(a.part(0, k0, a.rows, depth), panels, c, c_stride, part, serial);
     });
 }
 
-// With b packed, a thousand columns at a time: two megabytes, which have not gone far when the tiles want them.
+// With b packed, two megabytes at a time, which have not gone far when the tiles want them.
 template <class T>
 void multiply_packing(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) {
-    constexpr Index kMost = 1024, kShare = 4 * kColumns<T>;  // columns at once; of them, those that one thread packs
+    constexpr Index kShare = 4 * kColumns<T>;  // columns that one thread packs
     each_depth(a.columns, epilogue, [&](Index k0, Index depth, const Epilogue<T>& part) {
-        for (Index j0 = 0; j0 < b.columns; j0 += kMost) {
-            const Index width = std::min(b.columns - j0, kMost), shares = ceil_div(width, kShare);
+        const Index most = 1024 * kDepth<T> / std::max(depth, Index(1)) / kShare * kShare;
+        for (Index j0 = 0; j0 < b.columns; j0 += most) {
+            const Index width = std::min(b.columns - j0, most), shares = ceil_div(width, kShare);
             T* const packed = scratch<T>(Slot::gemm_b, (width + kColumns<T>) * depth + kLanes<T>);
             parallel_if(!serial && !is_small(width * depth * 16), shares, [&](Index i) {
                 const Index j = i * kShare, columns = std::min(kShare, width - j);
-                pack(b.part(k0, j0 + j, depth, columns).transposed(), Index(kColumns<T>), kColumns<T> * depth,
-                     packed + j * depth);
+                const Matrix<T> lines = b.part(k0, j0 + j, depth, columns).transposed();
+                pack(lines, Index(kColumns<T>), Index(kColumns<T>), kColumns<T> * depth, packed + j * depth);
             });
             Epilogue<T> here = part;
             if (here.bias) here.bias += j0;
@@ -230,15 +247,19 @@ void pack_panel(const T* from, Index line_stride, Index step, Index lines, Index
         const T* const source = from + i0 * line_stride;
         T* const out = panel + i0;
         Index k = 0;
-        if (step == 1 && depth >= L && count > 1) {
+        if (step == 1 && count > 1) {
             for (; k < depth; k += L) {
-                k = std::min(k, depth - L);  // the last ones may be done twice
+                const Index steps = std::min<Index>(L, depth - k);
                 Vec<T> x[L];
 #pragma GCC unroll 16
-                for (int i = 0; i < L; ++i) x[i] = load(source + std::min<Index>(i, count - 1) * line_stride + k);
+                for (int i = 0; i < L; ++i) {
+                    const T* const line = source + std::min<Index>(i, count - 1) * line_stride + k;
+                    x[i] = steps == L ? load(line) : load_first(line, steps, T(0));
+                }
                 transpose<T>(x);
 #pragma GCC unroll 16
-                for (int i = 0; i < L; ++i) store<T>(out + (k + i) * width, x[i]);
+                for (int i = 0; i < L; ++i)
+                    if (i < steps) store<T>(out + (k + i) * width, x[i]);
             }
         } else if (line_stride == 1 && step >= 0) {  // whole vectors, as long as they end within the matrix
             const Index beyond = count == L ? 0 : step >= L ? 1 : depth;
@@ -252,11 +273,14 @@ void pack_panel(const T* from, Index line_stride, Index step, Index lines, Index
 template <class T>
 void gemm(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) {
     const Index m = a.rows, n = b.columns;
-    serial = serial || is_small(m * n * a.columns);
     if (m == 0 || n == 0 || multiply_lines(a, b, c, c_stride, epilogue, serial)) return;
-    if (b.column_stride == 1 && m <= 2 * kRows && n >= kLanes<T>) return multiply_in_place(a, b, c, c_stride, epilogue, serial);
-    if (n > (a.row_stride == 1 ? kRows : kRows / 2) || m < kColumns<T>) return multiply_packing(a, b, c, c_stride, epilogue, serial);
-    T* const turned = scratch<T>(Slot::gemm_c, m * n);  // a few columns would leave vectors empty: the other way round
+    const bool few = m <= 28 * kRows && n >= kLanes<T>;  // rows, for packing b's contiguous ones
+    if (b.column_stride == 1 && few) return multiply_in_place(a, b, c, c_stride, epilogue, serial);
+    // Few rows, and b's columns in one piece, or few columns, and a's: the other way round, these may stay as they are.
+    const bool few_rows = b.row_stride == 1 && m > kRows / 2 && m <= kColumns<T> && n > m;
+    const bool few_columns = a.row_stride == 1 && n <= kRows && m >= kColumns<T>;
+    if (a.columns < 64 || (!few_rows && !few_columns)) return multiply_packing(a, b, c, c_stride, epilogue, serial);
+    T* const turned = scratch<T>(Slot::gemm_c, m * n);
     gemm(b.transposed(), a.transposed(), turned, m, {}, serial);
     for (Index i = 0; i < m; ++i)
         for (Index j = 0; j < n; ++j) finish_one(turned[j * m + i], c + i * c_stride + j, j, epilogue);

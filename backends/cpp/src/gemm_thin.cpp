@@ -14,24 +14,20 @@
 namespace tg {
 namespace {
 
-template <class T>
-constexpr int kMany = kLanes<T> < 4 ? kLanes<T> : 4;  // lines of the large operand that are worked on together,
-template <class T>
-constexpr int kFew = kLanes<T> / kMany<T>;            // and of the small one
-constexpr Index kLong = 24, kVeryLong = 128;          // worth it from such a length on; with more than 6 lines
+constexpr int kPairs = kVectorBytes == 64 ? 16 : 8;  // sums that registers hold, each a vector
 
-// The products of each line of x with each of y, summed: sum i * kMany + j is that of lines i and j.
-template <class T>
-Vec<T> dots(Index depth, const T* const* x, const T* const* y, Index ahead) {
-    constexpr int L = kLanes<T>, F = kFew<T>, M = kMany<T>;
-    Vec<T> sums[L];
+// The products of each of F lines of x with each of kPairs / F of y, summed: pairs[i * kPairs / F + j] is lines i and j's.
+template <int F, class T>
+void dots(Index depth, const T* const* x, const T* const* y, T* pairs) {
+    constexpr int L = kLanes<T>, M = kPairs / F;
+    Vec<T> sums[kPairs];
 #pragma GCC unroll 16
-    for (int s = 0; s < L; ++s) sums[s] = Vec<T>{};
+    for (int s = 0; s < kPairs; ++s) sums[s] = Vec<T>{};
     const auto step = [&](auto&& number) __attribute__((always_inline)) {
         Vec<T> few[F];
 #pragma GCC unroll 4
         for (int i = 0; i < F; ++i) few[i] = number(x[i]);
-#pragma GCC unroll 4
+#pragma GCC unroll 16
         for (int j = 0; j < M; ++j) {
             const Vec<T> one = number(y[j]);
 #pragma GCC unroll 4
@@ -39,13 +35,39 @@ Vec<T> dots(Index depth, const T* const* x, const T* const* y, Index ahead) {
         }
     };
     Index k = 0;
-    for (; k + L <= depth; k += L) {
-#pragma GCC unroll 4
-        for (int j = 0; j < M; ++j) __builtin_prefetch(y[j] + k + ahead);
-        step([k](const T* line) { return load(line + k); });
-    }
+    for (; k + L <= depth; k += L) step([k](const T* line) { return load(line + k); });
     if (k < depth) step([=](const T* line) { return load_first(line + k, depth - k, T(0)); });
-    return add_lanes<T>(sums);
+#pragma GCC unroll 8
+    for (int s = 0; s < kPairs; s += L) {
+        Vec<T> group[L];
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i) group[i] = sums[s + i];
+        store<T>(pairs + s, add_lanes<T>(group));
+    }
+}
+
+// All pairs of a line of `few`, F at a time, and one of `many`, which are c's rows and columns, or its columns and rows.
+template <int F, class T>
+void all_pairs(const Matrix<T>& few, const Matrix<T>& many, bool few_rows, T* c, Index c_stride,
+               const Epilogue<T>& epilogue, bool serial) {
+    constexpr int M = kPairs / F;
+    const Index depth = few.columns, grain = ((1 << 14) / depth / M + 1) * M;  // lines that a thread takes at a time
+    serial = serial || is_small(4 / F * few.rows * many.rows * depth);         // the fewer they are, the more it is memory's work
+    parallel_if(!serial, ceil_div(many.rows, grain), [&](Index part) {
+        for (Index j = part * grain, end = std::min(j + grain, many.rows); j < end; j += M)
+            for (Index i = 0; i < few.rows; i += F) {
+                const T *x[F], *y[M];  // beyond the last line there is the last line again
+                for (Index p = 0; p < F; ++p) x[p] = few.at(std::min(i + p, few.rows - 1), 0);
+                for (Index q = 0; q < M; ++q) y[q] = many.at(std::min(j + q, many.rows - 1), 0);
+                T sums[kPairs];
+                dots<F>(depth, x, y, sums);
+                for (Index p = 0; p < std::min<Index>(F, few.rows - i); ++p)
+                    for (Index q = 0; q < std::min<Index>(M, end - j); ++q) {
+                        const Index row = few_rows ? i + p : j + q, column = few_rows ? j + q : i + p;
+                        finish_one(sums[p * M + q], c + row * c_stride + column, column, epilogue);
+                    }
+            }
+    });
 }
 
 }  // namespace
@@ -53,11 +75,15 @@ Vec<T> dots(Index depth, const T* const* x, const T* const* y, Index ahead) {
 template <class T>
 bool multiply_lines(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_stride, const Epilogue<T>& epilogue, bool serial) {
     const Index depth = a.columns;
-    // Up to 12 rows. Of columns, so many as leave a quarter of their tile's lanes idle: sums along lines cost as much.
-    const bool rows = b.row_stride == 1 && a.rows <= 12;
-    const bool columns = a.column_stride == 1 && b.columns <= 12 && 4 * b.columns <= 3 * kLanes<T> * ceil_div(b.columns, kLanes<T>);
-    if (depth < kLong || depth < kLanes<T> || !(rows || columns)) return false;
-    if (depth < kVeryLong && std::min(a.rows, b.columns) > 6) return false;
+    // What sums along f lines cost (with as many vectors, adding up takes as long as a hundred more elements; lines that do
+    // not lie in one piece are copied), and what tiles cost, some of whose lanes are idle.
+    const auto worth = [&](bool contiguous, Index f, Index copies) {
+        const Index pairs = f <= 2 ? f : ceil_div(f, 4) * 4;
+        return contiguous && f <= 12 && pairs * (depth + 100) + copies * kLanes<T> < ceil_div(f, kLanes<T>) * kLanes<T> * depth;
+    };
+    const bool rows = worth(b.row_stride == 1, a.rows, a.column_stride == 1 ? 0 : a.rows * depth / b.columns);
+    const bool columns = worth(a.column_stride == 1, b.columns, b.row_stride == 1 ? 0 : b.columns * depth / a.rows);
+    if (depth < kLanes<T> || !(rows || columns)) return false;
     const bool few_rows = rows && (!columns || a.rows <= b.columns);
     Matrix<T> few = few_rows ? a : b.transposed(), many = few_rows ? b.transposed() : a;  // lines of both are rows now
     if (few.column_stride != 1) {
@@ -66,22 +92,8 @@ bool multiply_lines(const Matrix<T>& a, const Matrix<T>& b, T* c, Index c_stride
             for (Index k = 0; k < depth; ++k) copy[i * depth + k] = *few.at(i, k);
         few = {copy, few.rows, depth, depth, 1};
     }
-    const Index ahead = depth > 1024 ? 8 * kLanes<T> : kMany<T> * many.row_stride;  // what to fetch meanwhile
-    const Index grain = ((1 << 16) / depth + 1) * kMany<T>;                         // lines that a thread takes at a time
-    parallel_if(!serial, ceil_div(many.rows, grain), [&](Index part) {
-        for (Index j = part * grain, end = std::min(j + grain, many.rows); j < end; j += kMany<T>)
-            for (Index i = 0; i < few.rows; i += kFew<T>) {
-                const T *x[kFew<T>], *y[kMany<T>];  // beyond the last line there is the last line again
-                for (Index p = 0; p < kFew<T>; ++p) x[p] = few.at(std::min(i + p, few.rows - 1), 0);
-                for (Index q = 0; q < kMany<T>; ++q) y[q] = many.at(std::min(j + q, many.rows - 1), 0);
-                const Vec<T> sums = dots<T>(depth, x, y, ahead);
-                for (Index p = 0; p < std::min<Index>(kFew<T>, few.rows - i); ++p)
-                    for (Index q = 0; q < std::min<Index>(kMany<T>, end - j); ++q) {
-                        const Index row = few_rows ? i + p : j + q, column = few_rows ? j + q : i + p;
-                        finish_one(sums[p * kMany<T> + q], c + row * c_stride + column, column, epilogue);
-                    }
-            }
-    });
+    const auto pairs = few.rows == 1 ? all_pairs<1, T> : few.rows == 2 ? all_pairs<2, T> : all_pairs<4, T>;
+    pairs(few, many, few_rows, c, c_stride, epilogue, serial);
     return true;
 }
 
