@@ -31,6 +31,8 @@ def canonical_dims(name: str, dims: int | Sequence[int] | None, ndim: int) -> tu
     """`dims` (one, several, or None for all) counted from the front, each once."""
     if dims is None:
         return tuple(range(ndim))
+    if type(dims) is int and -ndim <= dims < ndim:  # the common case
+        return (dims % ndim,)
     if isinstance(dims, (int, np.integer)):
         dims = (dims,)
     if not isinstance(dims, (tuple, list)):
