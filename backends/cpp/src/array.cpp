@@ -51,8 +51,10 @@ Array of(py::object owner) {
     return x;
 }
 
-py::object copy_of(py::handle array) {
-    return py::reinterpret_steal<py::object>(PyObject_CallMethod(array.ptr(), "copy", "s", "C"));
+Array copy_of(py::handle array) {
+    py::object copy = py::reinterpret_steal<py::object>(PyObject_CallMethod(array.ptr(), "copy", "s", "C"));
+    if (!copy) throw py::error_already_set();
+    return of(std::move(copy));
 }
 
 void forget(PyObject* capsule) {
@@ -77,17 +79,12 @@ Array view(const char* function, const char* argument, py::handle object) {
         throw py::type_error(std::string(function) + ": expected " + argument + " to be a NumPy array, got " +
                              Py_TYPE(object.ptr())->tp_name);
     const bool aligned = py::detail::check_flags(object.ptr(), npy_api::NPY_ARRAY_ALIGNED_);
-    py::object owner = aligned ? py::reinterpret_borrow<py::object>(object) : copy_of(object);
-    if (!owner) throw py::error_already_set();
-    return of(std::move(owner));
+    return aligned ? of(py::reinterpret_borrow<py::object>(object)) : copy_of(object);
 }
 
 Array dense(const char* function, const char* argument, py::handle object) {
     Array x = view(function, argument, object);
-    if (x.contiguous) return x;
-    py::object copy = copy_of(x.owner);
-    if (!copy) throw py::error_already_set();
-    return of(std::move(copy));
+    return x.contiguous ? x : copy_of(x.owner);
 }
 
 Array dense(const char* function, const char* argument, py::handle object, Type type, std::initializer_list<Index> shape) {

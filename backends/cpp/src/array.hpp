@@ -31,16 +31,13 @@ struct Array {
     Type type = Type::other;
     bool contiguous = false;  // in C order
 
-    Index size() const {
+    Index size(int from, int to) const {  // of these dimensions, taken together
         Index n = 1;
-        for (int i = 0; i < dims; ++i) n *= shape[i];
+        for (int i = from; i < to; ++i) n *= shape[i];
         return n;
     }
-    Index rows() const {  // all dimensions but the last, taken together
-        Index n = 1;
-        for (int i = 0; i + 1 < dims; ++i) n *= shape[i];
-        return n;
-    }
+    Index size() const { return size(0, dims); }
+    Index rows() const { return size(0, dims - 1); }
     Index columns() const { return dims ? shape[dims - 1] : 1; }
     template <class T>
     T* at() const {
@@ -82,29 +79,25 @@ std::string shape_text(int dims, const Index* shape);  // "(3, 4)"
 [[noreturn]] void bad_type(const char* function, const char* argument, const char* expected, const Array& got);
 [[noreturn]] void bad_shape(const char* function, const char* argument, const std::string& expected, const Array& got);
 
-// Calls f(T()) with T = float or double, as the array's dtype says; TypeError for another.
-template <class F>
-auto by_float(const char* function, const char* argument, const Array& x, F&& f) {
-    if (x.type == Type::f32) return f(float());
-    if (x.type == Type::f64) return f(double());
-    bad_type(function, argument, "float32 or float64", x);
-}
+// The GIL, released as long as this lives, where the work is worth it: other Python threads may run then.
+struct Unlocked : std::optional<py::gil_scoped_release> {
+    explicit Unlocked(Index work) {
+        if (work >= 1 << 14) emplace();
+    }
+};
 
+// Calls f(T()) with T = float or double, as the array's dtype says, and without the GIL if there is that much `work`;
+// TypeError for another dtype.
+template <class F>
+auto by_float(const char* function, const char* argument, const Array& x, F&& f, Index work = 0) {
+    if (x.type != Type::f32 && x.type != Type::f64) bad_type(function, argument, "float32 or float64", x);
+    const Unlocked unlocked(work);
+    return x.type == Type::f32 ? f(float()) : f(double());
+}
 // A gradient's function NAME_vjp(saved, g, needs): does argument i want one; and the list that it gives, of what was made,
 // None where nothing was.
 inline bool wanted(const py::tuple& needs, std::size_t i) { return i < needs.size() && PyObject_IsTrue(needs[i].ptr()); }
 py::list gradients(const py::tuple& needs, std::initializer_list<Array> made);
-
-// The GIL, released as long as this lives, where the work is worth it: other Python threads may run then.
-class Unlocked {
-public:
-    explicit Unlocked(Index work) {
-        if (work >= 1 << 14) release_.emplace();
-    }
-
-private:
-    std::optional<py::gil_scoped_release> release_;
-};
 
 // Calls body(begin, end) on ranges of `grain` that together cover [0, size), without the GIL, the threads sharing them;
 // less than two ranges of elements are one, on this thread. `each` counts the elements that a step of [0, size) stands for.

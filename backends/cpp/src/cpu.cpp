@@ -14,12 +14,7 @@ namespace {
 
 // Compiler and language standard that this module was built with, e.g. "g++ 12.2.0, C++17".
 std::string build_info() {
-#if defined(__clang__)
-    const std::string compiler = "clang++ " __clang_version__;
-#else
-    const std::string compiler = "g++ " __VERSION__;
-#endif
-    return compiler + ", C++" + std::to_string(__cplusplus / 100 % 100);
+    return "g++ " __VERSION__ ", C++" + std::to_string(__cplusplus / 100 % 100);
 }
 
 // The instruction sets that this processor and its operating system support, the slowest first.

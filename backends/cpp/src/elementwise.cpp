@@ -139,7 +139,7 @@ inline float power_of(float a, float b) {
     const double half = y * 0.5, limited = between(-0x1p30, y, 0x1p30);  // 2^30 and beyond: even
     const auto whole = [](double v) { return (v + Ieee<double>::magic) - Ieee<double>::magic == v; };
     const bool integer = whole(limited), odd = integer & !whole(between(-0x1p29, half, 0x1p29));
-    double out = ((bits_of(x) >> 63 != 0) & odd) ? -size : size;
+    double out = ((bit_cast<std::uint64_t>(x) >> 63 != 0) & odd) ? -size : size;
     out = (x < 0) & !integer & (x > -infinity<double>) & (size == size) ? std::numeric_limits<double>::quiet_NaN() : out;
     out = (x == -1) & (std::fabs(y) == infinity<double>) ? 1 : out;
     return static_cast<float>((x == 1) | (y == 0) ? 1 : out);

@@ -29,14 +29,8 @@
 
 // Where a lesson is about plain instructions, the compiler must not improve on it behind our back. GCC at -O3 may exchange
 // loops, unroll and jam them, and use vectors; none of these on a function that is marked so.
-#if defined(__clang__)
-#define TG_AS_WRITTEN __attribute__((noinline))
-#define TG_PLAIN_LOOP _Pragma("clang loop vectorize(disable) interleave(disable) unroll(disable)")
-#else
 #define TG_AS_WRITTEN \
     __attribute__((noinline, optimize("no-tree-vectorize", "no-loop-interchange", "no-loop-unroll-and-jam")))
-#define TG_PLAIN_LOOP
-#endif
 
 namespace tg {
 namespace {
@@ -49,7 +43,6 @@ TG_AS_WRITTEN void naive(const float* a, const float* b, float* c, Index m, Inde
     for (Index i = 0; i < m; ++i)
         for (Index j = 0; j < n; ++j) {
             float sum = 0.0f;
-            TG_PLAIN_LOOP
             for (Index p = 0; p < k; ++p) sum += a[i * k + p] * b[p * n + j];
             c[i * n + j] = sum;
         }
@@ -161,18 +154,17 @@ void packed_tile(const float* a, const float* b, Index depth, float* c, Index c_
     for (Index i = 0; i < rows; ++i) std::copy_n(whole + i * kColumns, columns, c + i * c_row);
 }
 
-// `spread(count, body)` calls body(0), body(1), ... body(count - 1): one after the other on rung 5, on all threads on 6.
-template <class Spread>
-void by_panels(const float* a, const float* b, float* c, Index m, Index n, Index k, const Spread& spread) {
+// On rung 5 panels and blocks are done one after the other, on rung 6 by all threads.
+void by_panels(const float* a, const float* b, float* c, Index m, Index n, Index k, bool threads) {
     std::fill(c, c + m * n, 0.0f);
     const Index panels = (n + kColumns - 1) / kColumns, heights = (m + kHeight - 1) / kHeight;
     float* const packed_b = scratch<float>(Slot::gemm_b, kDepth * panels * kColumns);
     for (Index p = 0; p < k; p += kDepth) {
         const Index depth = std::min(kDepth, k - p);
-        spread(panels, [&](Index j) {
+        parallel_if(threads, panels, [&](Index j) {
             pack_b(b + p * n + j * kColumns, n, depth, n - j * kColumns, packed_b + j * kColumns * depth);
         });
-        spread(heights, [&](Index block) {
+        parallel_if(threads, heights, [&](Index block) {
             const Index first = block * kHeight, rows = std::min(kHeight, m - first);
             float* const packed_a = scratch<float>(Slot::gemm_a, kHeight * kDepth);  // each thread has its own
             pack_a(a + first * k + p, k, rows, depth, packed_a);
@@ -185,15 +177,13 @@ void by_panels(const float* a, const float* b, float* c, Index m, Index n, Index
 }
 
 void packed(const float* a, const float* b, float* c, Index m, Index n, Index k) {
-    by_panels(a, b, c, m, n, k, [](Index count, const auto& body) {
-        for (Index i = 0; i < count; ++i) body(i);
-    });
+    by_panels(a, b, c, m, n, k, false);
 }
 
 // 6. No block of rows of c needs what another one writes, so the threads take blocks as they come. Each has caches of its
 //    own for its block of a, all read the same panels of b. The blocks are the same for any number of threads.
 void threaded(const float* a, const float* b, float* c, Index m, Index n, Index k) {
-    by_panels(a, b, c, m, n, k, [](Index count, const auto& body) { parallel(count, body); });
+    by_panels(a, b, c, m, n, k, true);
 }
 
 using Product = void (*)(const float*, const float*, float*, Index, Index, Index);

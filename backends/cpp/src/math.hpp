@@ -57,28 +57,20 @@ constexpr bool is_float = std::is_same_v<T, float>;
 template <class T>
 constexpr T infinity = std::numeric_limits<T>::infinity();
 
-// The bits of a number as an integer, and back. (A union or a cast of pointers would be undefined behaviour.)
-template <class T>
-[[gnu::always_inline]] inline typename Ieee<T>::Bits bits_of(T x) {
-    typename Ieee<T>::Bits b;
-    std::memcpy(&b, &x, sizeof b);
-    return b;
-}
-template <class T>
-[[gnu::always_inline]] inline T from_bits(typename Ieee<T>::Bits b) {
-    T x;
-    std::memcpy(&x, &b, sizeof x);
-    return x;
+// The bits of a number as an integer, or back. (A union or a cast of pointers would be undefined behaviour.)
+template <class To, class From>
+TG_INLINE To bit_cast(From x) {
+    static_assert(sizeof(To) == sizeof(From));
+    To y;
+    std::memcpy(&y, &x, sizeof y);
+    return y;
 }
 
 // c0 + c1 x + c2 x^2 + ...
-template <class T>
-[[gnu::always_inline]] inline T horner(T, T c) {
-    return c;
-}
 template <class T, class... More>
-[[gnu::always_inline]] inline T horner(T x, T c, More... more) {
-    return c + x * horner<T>(x, T(more)...);
+TG_INLINE T horner(T x, T c, More... more) {
+    if constexpr (sizeof...(more) > 0) return c + x * horner<T>(x, T(more)...);
+    else return c;
 }
 
 // What exp and its kin have in common: x = n ln 2 + r, and exp(r) = 1 + r + tail. `bits` holds n: n + magic_bits.
@@ -89,7 +81,7 @@ struct Power {
     typename Ieee<T>::Bits bits;
 };
 template <class T>
-[[gnu::always_inline]] inline Power<T> power(T x) {
+TG_INLINE Power<T> power(T x) {
     using F = Ieee<T>;
     const T shifted = x * T(0x1.71547652b82fep+0) + F::magic;  // x / ln 2, rounded
     const T n = shifted - F::magic;
@@ -101,51 +93,52 @@ template <class T>
         q = horner<T>(r, 0.500000000000000102, 0.166666666666666745, 0.0416666666666241238, 0.0083333333333222065,
                       0.0013888888917215392, 0.000198412698865930422, 0.0000248015212937423045, 2.75572423347089223e-6,
                       2.76200893628506145e-7, 2.51100505407917273e-8);
-    return {r, r * r * q, (high - r) - n * F::ln2_lo, bits_of(shifted)};
+    return {r, r * r * q, (high - r) - n * F::ln2_lo, bit_cast<typename F::Bits>(shifted)};
 }
 
 // x within limits; a NaN stays.
 template <class T>
-[[gnu::always_inline]] inline T between(T low, T x, T high) {
+TG_INLINE T between(T low, T x, T high) {
     x = x < low ? low : x;
     return x > high ? high : x;
 }
 
 template <class T>
-[[gnu::always_inline]] inline T exp_(T x) {
+TG_INLINE T exp_(T x) {
     using F = Ieee<T>;
     const auto p = power(is_float<T> ? between<T>(-104, x, 89) : between<T>(-746, x, 710));
     // 2^n in two factors: n can be too large or too small for a normal number when the result is not, or just barely.
     const auto u = p.bits - F::magic_bits + 2 * F::bias, half = u >> 1;
-    return (1 + (p.r + p.tail)) * from_bits<T>(half << F::mantissa) * from_bits<T>((u - half) << F::mantissa);
+    return (1 + (p.r + p.tail)) * bit_cast<T>(half << F::mantissa) * bit_cast<T>((u - half) << F::mantissa);
 }
 
-// exp(x) for |x| <= 80, where 2^n is a normal number.
+// exp(x) for |x| <= 87, or 708 for doubles, where 2^n is a normal number.
 template <class T>
-[[gnu::always_inline]] inline T exp_moderate(T x) {
+TG_INLINE T exp_moderate(T x) {
     using F = Ieee<T>;
     const auto p = power(x);
-    return (1 + (p.r + p.tail)) * from_bits<T>((p.bits - F::magic_bits + F::bias) << F::mantissa);
+    const T scale = bit_cast<T>((p.bits - F::magic_bits + F::bias) << F::mantissa);
+    return scale + scale * (p.r + p.tail);
 }
 
 // 2^n (exp(r) - 1) + (2^n - 1), calculated as twice its half: 2^n itself may overflow before the result does.
 template <class T>
-[[gnu::always_inline]] inline T expm1_(T x) {
+TG_INLINE T expm1_(T x) {
     using F = Ieee<T>;
     const auto p = power(is_float<T> ? between<T>(-18, x, 89) : between<T>(-38, x, 710));
-    const T half = from_bits<T>((p.bits - F::magic_bits + (F::bias - 1)) << F::mantissa);
+    const T half = bit_cast<T>((p.bits - F::magic_bits + (F::bias - 1)) << F::mantissa);
     const T y = 2 * (half * (p.r + (p.tail + p.lost)) + (half - T(0.5)));
     return std::fabs(x) < T(1e-30) ? x : y;  // the sign of 0, and the last bit of a denormal number
 }
 
 template <class T>
-[[gnu::always_inline]] inline T sigmoid_(T x) {
+TG_INLINE T sigmoid_(T x) {
     return 1 / (1 + exp_(-x));
 }
 
 // Near 0: x plus x^3 times a polynomial in x^2. Elsewhere 1 - 2 / (exp(2x) + 1), which is 1 to the last bit from the limit on.
 template <class T>
-[[gnu::always_inline]] inline T tanh_(T x) {
+TG_INLINE T tanh_(T x) {
     const T size = std::fabs(x), limit = is_float<T> ? 10 : 20, z = x * x;
     T p;
     if constexpr (is_float<T>)
@@ -161,7 +154,7 @@ template <class T>
 
 // log(2^k (1 + f) + correction), for 1 + f between sqrt(1/2) and sqrt(2).
 template <class T>
-[[gnu::always_inline]] inline T log_of(T k, T f, T correction) {
+TG_INLINE T log_of(T k, T f, T correction) {
     using F = Ieee<T>;
     const T s = f / (2 + f), z = s * s, half = T(0.5) * f * f;
     T p;  // log(1 + f) = 2 atanh(s) = 2 s + s z p
@@ -179,24 +172,24 @@ struct Split {
     T k, f;
 };
 template <class T>
-[[gnu::always_inline]] inline Split<T> split(T x) {
+TG_INLINE Split<T> split(T x) {
     using F = Ieee<T>;
     constexpr typename F::Bits one = typename F::Bits(1) << F::mantissa;
-    const auto u = bits_of(x) + (F::exponent_0 - F::sqrt_half);  // now the exponent changes at sqrt(1/2) * 2^k
-    const T k = from_bits<T>((u >> F::mantissa) | ((F::bias + F::mantissa) << F::mantissa)) - T(one + F::bias);
-    return {k, from_bits<T>((u & (one - 1)) + F::sqrt_half) - 1};
+    const auto u = bit_cast<typename F::Bits>(x) + (F::exponent_0 - F::sqrt_half);  // now the exponent changes at sqrt(1/2) * 2^k
+    const T k = bit_cast<T>((u >> F::mantissa) | ((F::bias + F::mantissa) << F::mantissa)) - T(one + F::bias);
+    return {k, bit_cast<T>((u & (one - 1)) + F::sqrt_half) - 1};
 }
 
 // What a logarithm is where the formula does not hold: `x` where the number is infinite or NaN.
 template <class T>
-[[gnu::always_inline]] inline T log_special(T number, T x, T y) {
+TG_INLINE T log_special(T number, T x, T y) {
     y = number < infinity<T> ? y : x;
     y = number == 0 ? -infinity<T> : y;
     return number < 0 ? std::numeric_limits<T>::quiet_NaN() : y;
 }
 
 template <class T>
-[[gnu::always_inline]] inline T log_(T x) {
+TG_INLINE T log_(T x) {
     const bool denormal = x < std::numeric_limits<T>::min();
     const Split<T> s = split(denormal ? x * T(0x1p54) : x);
     return log_special(x, x, log_of(denormal ? s.k - 54 : s.k, s.f, T(0)));
@@ -204,7 +197,7 @@ template <class T>
 
 // log(u + e) with u = 1 + x rounded and e the rounding's error, found exactly (O. Møller, D. Knuth): log(u) + e / u.
 template <class T>
-[[gnu::always_inline]] inline T log1p_(T x) {
+TG_INLINE T log1p_(T x) {
     const T u = 1 + x, rest = u - 1;
     const T error = (1 - (u - rest)) + (x - rest);
     const Split<T> s = split(u);
@@ -212,31 +205,22 @@ template <class T>
     return std::fabs(x) < T(1e-30) ? x : log_special(u, x, y);
 }
 
-// x = n pi/2 + r with |r| <= pi/4; `quadrant` is n modulo 4. For |x| <= turn_limit only: far out, neighbouring numbers
-// are whole turns apart, and the reduction would need more digits of pi than there are here. floats are reduced in double.
 constexpr double turn_limit = 1e6;
+// sin(x + ahead pi/2) with x = n pi/2 + r and |r| <= pi/4: sin(r) in even quadrants, n + ahead modulo 4, cos(r) in odd ones,
+// and negative in the second half of the turn. For |x| <= turn_limit only: far out, neighbouring numbers are whole turns
+// apart, and the reduction would need more digits of pi than there are here. floats are reduced in double.
 template <class T>
-struct Turn {
-    T r;
-    typename Ieee<T>::Bits quadrant;
-};
-template <class T>
-[[gnu::always_inline]] inline Turn<T> turn(T x) {
+TG_INLINE T wave(T x, int ahead) {
     using F = Ieee<double>;
-    const double shifted = double(x) * 0x1.45f306dc9c883p-1 + F::magic, n = shifted - F::magic;
-    double r = double(x) - n * 0x1.921fb544p+0;
-    if constexpr (is_float<T>)
-        r -= n * 0x1.0b4611a626331p-34;
-    else
-        r = ((r - n * 0x1.0b4611a6p-34) - n * 0x1.3198a2ep-69) - n * 0x1.b839a252049c1p-104;
-    return {T(r), static_cast<typename Ieee<T>::Bits>(bits_of(shifted))};
-}
-
-// sin(r) in even quadrants, cos(r) in odd ones; negative in the second half of the turn.
-template <class T>
-[[gnu::always_inline]] inline T wave(T r, typename Ieee<T>::Bits quadrant) {
     using Bits = typename Ieee<T>::Bits;
-    const T z = r * r;
+    const double shifted = double(x) * 0x1.45f306dc9c883p-1 + F::magic, n = shifted - F::magic;
+    double reduced = double(x) - n * 0x1.921fb544p+0;
+    if constexpr (is_float<T>)
+        reduced -= n * 0x1.0b4611a626331p-34;
+    else
+        reduced = ((reduced - n * 0x1.0b4611a6p-34) - n * 0x1.3198a2ep-69) - n * 0x1.b839a252049c1p-104;
+    const Bits quadrant = static_cast<Bits>(bit_cast<F::Bits>(shifted)) + static_cast<Bits>(ahead);
+    const T r = T(reduced), z = r * r;
     T s, c;  // (sin(r) / r - 1) / z and (cos(r) - 1 + z / 2) / z^2
     if constexpr (is_float<T>) {
         s = horner<T>(z, -0.1666666467, 0.008332748882, -0.0001958798371);
@@ -247,25 +231,23 @@ template <class T>
         c = horner<T>(z, 0.0416666666666666654, -0.00138888888888873975, 0.0000248015872987659151,
                       -2.75573172717597986e-7, 2.08761462604198298e-9, -1.13826310298307463e-11);
     }
-    const Bits sine = bits_of(r + r * z * s), cosine = bits_of(1 + (z * z * c - T(0.5) * z));
+    const Bits sine = bit_cast<Bits>(r + r * z * s), cosine = bit_cast<Bits>(1 + (z * z * c - T(0.5) * z));
     const Bits odd = Bits(0) - (quadrant & 1);  // all bits, or none: a choice that needs no comparison of integers
-    return from_bits<T>(((cosine & odd) | (sine & ~odd)) ^ ((quadrant & 2) << (8 * sizeof(T) - 2)));
+    return bit_cast<T>(((cosine & odd) | (sine & ~odd)) ^ ((quadrant & 2) << (8 * sizeof(T) - 2)));
 }
 template <class T>
-[[gnu::always_inline]] inline T sin_(T x) {
-    const Turn<T> t = turn(x);
-    return std::fabs(x) < T(1e-30) ? x : wave(t.r, t.quadrant);
+TG_INLINE T sin_(T x) {
+    return std::fabs(x) < T(1e-30) ? x : wave(x, 0);
 }
 template <class T>
-[[gnu::always_inline]] inline T cos_(T x) {
-    const Turn<T> t = turn(x);
-    return wave(t.r, t.quadrant + 1);
+TG_INLINE T cos_(T x) {
+    return wave(x, 1);
 }
 
 // Below 1: x plus x times a polynomial in x^2 (the sum of both is more exact than a product with 1.128... would be).
 // Above: 1 - exp(-p(x)), with p fitted to -log(erfc(x)).
 template <class T>
-[[gnu::always_inline]] inline T erf_(T x) {
+TG_INLINE T erf_(T x) {
     const T limit = is_float<T> ? 4 : 6, size = std::fabs(x), z = x * x, t = size > limit ? limit : size;
     T near, far;
     if constexpr (is_float<T>) {

@@ -80,10 +80,7 @@ void release(void* block, std::size_t bytes) {
     const std::size_t size = rounded(bytes);
     Store& s = store();
     std::lock_guard<std::mutex> lock(s.mutex);
-    if (s.kept + size > kKept) {
-        std::free(block);
-        return;
-    }
+    if (s.kept + size > kKept) return std::free(block);
     s.blocks[size].push_back(block);
     s.kept += size;
 }

@@ -61,16 +61,14 @@ double peak(const std::string& dtype) {
 }
 
 double bandwidth() {
-    constexpr std::size_t kBytes = std::size_t(1) << 26, kPart = std::size_t(1) << 20;  // 64 MB, a megabyte at a time
-    py::gil_scoped_release unlocked;
-    char *const from = static_cast<char*>(acquire(kBytes)), *const to = static_cast<char*>(acquire(kBytes));
-    std::memset(from, 1, kBytes);
-    std::memset(to, 1, kBytes);
+    constexpr Index kBytes = 1 << 26, kPart = 1 << 20;  // 64 MB, a megabyte at a time
+    const Array from = empty(Type::u8, {kBytes}), to = empty(Type::u8, {kBytes});
+    const py::gil_scoped_release unlocked;
+    std::memset(from.data, 1, kBytes);
+    std::memset(to.data, 1, kBytes);
     const double seconds = quickest(0.1, [&] {
-        parallel(kBytes / kPart, [&](Index i) { std::memcpy(to + std::size_t(i) * kPart, from + std::size_t(i) * kPart, kPart); });
+        parallel(kBytes / kPart, [&](Index i) { std::memcpy(to.data + i * kPart, from.data + i * kPart, kPart); });
     });
-    release(from, kBytes);
-    release(to, kBytes);
     return 1e-9 * 2 * static_cast<double>(kBytes) / seconds;
 }
 

@@ -105,11 +105,8 @@ struct Rows {
 // bit of a sum in which one term is 1. NaN stays.
 template <class T>
 TG_INLINE T exp_down(T x) {
-    using F = Ieee<T>;
     constexpr T least = is_float<T> ? T(-87) : T(-708);
-    const auto p = power(x < least ? least : x);
-    const T scale = from_bits<T>((p.bits - F::magic_bits + F::bias) << F::mantissa);
-    return x < least ? T(0) : scale + scale * (p.r + p.tail);
+    return x < least ? T(0) : exp_moderate(x < least ? least : x);
 }
 
 constexpr auto add = [](auto a, auto b) { return a + b; };
