@@ -208,6 +208,30 @@ def test_linear_names_what_does_not_fit() -> None:
         cpp.linear_vjp(saved, x, (True, True))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [(1, 3, 1), (5, 7, 3), (3, 501, 37), (61, 33, 45), (501, 67, 131), (1, 1025, 19)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear_with_relu(size: tuple[int, int, int], bias: bool, dtype: Any) -> None:
+    """On every way of working, at edges of tiles and over several blocks of the inner dimension; a NaN stays one."""
+    m, k, n = size
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(n, k)).astype(dtype)
+    b = [rng.normal(size=n).astype(dtype)] * bias
+    weight[n // 2, k // 2] = np.nan
+    out, _ = cpp.linear(x, weight, *b, activation="relu")
+    assert np.isnan(out[:, n // 2]).all()
+    close: dict[str, Any] = {"rtol": 0, "atol": 2e3 * np.finfo(dtype).eps}  # as in test_linear
+    np.testing.assert_allclose(out, np.maximum(x @ weight.T + sum(b), 0), **close)
+    np.testing.assert_array_equal(out, np.maximum(cpp.linear(x, weight, *b, activation="none")[0], 0))
+
+
+def test_linear_names_an_activation_that_it_does_not_have() -> None:
+    with pytest.raises(ValueError, match="linear: expected activation 'none' or 'relu', got 'tanh'"):
+        cpp.linear(np.zeros((5, 3)), np.zeros((4, 3)), activation="tanh")
+    with pytest.raises(TypeError, match="linear: expected x of float32 or float64, got int64"):
+        cpp.linear(np.ones((5, 3), int), np.ones((4, 3), int), activation="relu")
+
+
 def test_the_machines_limits_are_measured() -> None:
     """Loosely, for a busy machine: a vector holds twice as many float32; every machine copies 0.1 GB/s."""
     assert cpp.kernels.peak("float32") > cpp.kernels.peak("float64") > 0.1

@@ -1,5 +1,6 @@
 // The matrix product and the linear layer, as Python sees them. The work is done in gemm.cpp.
 
+#include "broadcast.hpp"
 #include "gemm.hpp"
 #include "subjects.hpp"
 
@@ -30,29 +31,11 @@ std::string rows_text(Index rows, Index columns) {
     return "(" + (rows < 0 ? std::string("...") : std::to_string(rows)) + ", " + std::to_string(columns) + ")";
 }
 
-// The leading dimensions of the two operands and of the result, each operand's strides 0 where it is broadcast.
-struct Batch {
-    int dims = 0;
-    Index shape[kMaxDims], x_strides[kMaxDims], y_strides[kMaxDims], count = 1;
-
-    Batch(const Array& x, const Array& y) : dims(std::max(x.dims, y.dims) - 2) {
-        for (int d = 0; d < dims; ++d) {
-            const int dx = d - (dims - (x.dims - 2)), dy = d - (dims - (y.dims - 2));
-            const Index nx = dx < 0 ? 1 : x.shape[dx], ny = dy < 0 ? 1 : y.shape[dy];
-            if (nx != ny && nx != 1 && ny != 1)
-                bad_shape("matmul", "y", "leading dimensions like x's, " + shape_text(x.dims, x.shape), y);
-            shape[d] = nx == 1 ? ny : nx;
-            x_strides[d] = nx == 1 ? 0 : x.strides[dx];
-            y_strides[d] = ny == 1 ? 0 : y.strides[dy];
-            count *= shape[d];
-        }
-    }
-    Index offset(Index number, const Index* strides) const {  // in bytes
-        Index bytes = 0;
-        for (int d = dims - 1; d >= 0; number /= shape[d], --d) bytes += number % shape[d] * strides[d];
-        return bytes;
-    }
-};
+// An operand's leading dimensions, those of a batch.
+Array leading(Array x) {
+    x.dims -= 2;
+    return x;
+}
 
 // Calls product(i, serial) for each of `count` products of `work` multiplications, threads over all of them: a few large
 // ones come one after the other, each to be spread over the threads itself; many are handed out whole (`serial`).
@@ -70,14 +53,14 @@ void each_product(Index count, Index work, const Product& product) {
 }
 
 template <class T>
-void multiply(const Array& x, const Array& y, const Batch& batch, T* out) {
+void multiply(const Array& x, const Array& y, const Grid& batch, T* out) {
     const Matrix<T> a = matrix<T>(x), b = matrix<T>(y);
     const Index work = a.rows * a.columns * b.columns;
-    Unlocked unlocked(batch.count * work);
-    each_product(batch.count, work, [&](Index i, bool serial) {
+    const Unlocked unlocked(batch.size * work);
+    each_product(batch.size, work, [&](Index i, bool serial) {
         Matrix<T> ai = a, bi = b;
-        ai.data = reinterpret_cast<const T*>(x.data + batch.offset(i, batch.x_strides));
-        bi.data = reinterpret_cast<const T*>(y.data + batch.offset(i, batch.y_strides));
+        ai.data = reinterpret_cast<const T*>(Place(batch, batch.ways[0], i).x);
+        bi.data = reinterpret_cast<const T*>(Place(batch, batch.ways[1], i).x);
         gemm<T>(ai, bi, out + i * a.rows * b.columns, b.columns, {}, serial);
     });
 }
@@ -88,17 +71,23 @@ py::object matmul(py::handle x_object, py::handle y_object) {
     if (x.dims < 2) bad_shape("matmul", "x", "(..., m, k)", x);
     if (y.dims < 2 || y.shape[y.dims - 2] != x.columns())
         bad_shape("matmul", "y", "(..., " + std::to_string(x.columns()) + ", n)", y);
-    Batch batch(x, y);
-    batch.shape[batch.dims] = x.shape[x.dims - 2];
-    batch.shape[batch.dims + 1] = y.columns();
-    Array out = empty(x.type, batch.dims + 2, batch.shape);
+    const Array x_batch = leading(x), y_batch = leading(y);
+    Shape shape(x_batch);
+    if (!shape.meet(y_batch)) bad_shape("matmul", "y", "leading dimensions like x's, " + shape_text(x.dims, x.shape), y);
+    const Grid batch(shape, {&x_batch, &y_batch});
+    shape.sizes[shape.dims++] = x.shape[x.dims - 2];
+    shape.sizes[shape.dims++] = y.columns();
+    Array out = empty(x.type, shape.dims, shape.sizes);
     by_float("matmul", "x", x, [&](auto zero) { multiply(x, y, batch, out.at<decltype(zero)>()); });
     return std::move(out.owner);
 }
 
-py::object linear(py::handle x_object, py::handle weight_object, py::handle bias_object) {
+py::object linear(py::handle x_object, py::handle weight_object, py::handle bias_object, const std::string& activation) {
+    const bool relu = activation == "relu";
+    if (!relu && activation != "none")
+        throw py::value_error("linear: expected activation 'none' or 'relu', got '" + activation + "'");
     const Type type = view("linear", "x", x_object).type;  // integers have no gradient, and so no `linear_vjp`
-    if (type != Type::f32 && type != Type::f64) return numpy("linear")(x_object, weight_object, bias_object);
+    if (!relu && type != Type::f32 && type != Type::f64) return numpy("linear")(x_object, weight_object, bias_object);
     const Array x = with_rows("linear", "x", x_object), weight = view("linear", "weight", weight_object);
     if (weight.dims != 2) bad_shape("linear", "weight", "(out, in)", weight);
     if (x.dims < 1 || x.columns() != weight.shape[1]) bad_shape("linear", "x", rows_text(-1, weight.shape[1]), x);
@@ -111,11 +100,8 @@ py::object linear(py::handle x_object, py::handle weight_object, py::handle bias
     by_float("linear", "x", x, [&](auto zero) {
         using T = decltype(zero);
         const Matrix<T> a = rows_of<T>(x), b = matrix<T>(weight).transposed();
-        Epilogue<T> epilogue;
-        epilogue.bias = bias.at<const T>();
-        Unlocked unlocked(a.rows * a.columns * b.columns);
-        gemm<T>(a, b, out.at<T>(), b.columns, epilogue);
-    });
+        gemm<T>(a, b, out.at<T>(), b.columns, {bias.at<const T>(), relu ? Activation::relu : Activation::none, false});
+    }, x.size() * weight.shape[0]);
     return py::make_tuple(std::move(out.owner), py::make_tuple(x.owner, weight.owner));
 }
 
@@ -132,12 +118,11 @@ py::list linear_vjp(const py::tuple& saved, py::handle g_object, const py::tuple
     by_float("linear_vjp", "g", g, [&](auto zero) {
         using T = decltype(zero);
         const Matrix<T> rows = rows_of<T>(x), w = matrix<T>(weight), up = rows_of<T>(g);
-        Unlocked unlocked(up.rows * up.columns * w.columns);
         if (gx.data) gemm<T>(up, w, gx.at<T>(), w.columns);
         if (gw.data) gemm<T>(up.transposed(), rows, gw.at<T>(), w.columns);
         const T one = 1;
         if (gb.data) gemm<T>({&one, 1, up.rows, 0, 0}, up, gb.at<T>(), up.columns);
-    });
+    }, g.size() * weight.shape[1]);
     return gradients(needs, {gx, gw, gb});
 }
 
@@ -146,7 +131,8 @@ py::list linear_vjp(const py::tuple& saved, py::handle g_object, const py::tuple
 void bind_products(py::module_& module) {
     using py::arg;
     module.def("matmul", &matmul, arg("x"), arg("y"), "(..., m, k) @ (..., k, n), leading dimensions broadcast.");
-    module.def("linear", &linear, arg("x"), arg("weight"), arg("bias") = py::none(), "See tinygrad_edu.nn.linear.");
+    module.def("linear", &linear, arg("x"), arg("weight"), arg("bias") = py::none(), py::kw_only(),
+               arg("activation") = "none", "See tinygrad_edu.nn.linear.");
     module.def("linear_vjp", &linear_vjp, arg("saved"), arg("g"), arg("needs"), "gx = g W, gW = gᵀ x, gb = Σ g.");
 }
 
