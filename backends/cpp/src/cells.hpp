@@ -34,20 +34,16 @@ struct RnnCell {
 
     template <class T>
     static void forward(const Step<T>& s) {
-        const T* const a = s.a;
-        T* const h = s.h;
 #pragma omp simd
-        for (Index k = 0; k < s.n; ++k) h[k] = !Relu ? tanh_(a[k]) : a[k] < 0 ? T(0) : a[k];  // a NaN stays
+        for (Index k = 0; k < s.n; ++k) s.h[k] = !Relu ? tanh_(s.a[k]) : s.a[k] < 0 ? T(0) : s.a[k];  // a NaN stays
     }
     template <class T>
     static void backward(const Step<T>& s) {
-        const T *const h = s.h, *const g = s.g;
-        T *const d = s.d, *const dh = s.dh;
 #pragma omp simd
         for (Index k = 0; k < s.n; ++k) {
-            const T to_h = g[k] + dh[k];
-            d[k] = !Relu ? to_h * (1 - h[k] * h[k]) : h[k] <= 0 ? T(0) : to_h;
-            dh[k] = 0;
+            const T to_h = s.g[k] + s.dh[k];
+            s.d[k] = !Relu ? to_h * (1 - s.h[k] * s.h[k]) : s.h[k] <= 0 ? T(0) : to_h;
+            s.dh[k] = 0;
         }
     }
 };
@@ -60,30 +56,26 @@ struct LstmCell {
     template <class T>
     static void forward(const Step<T>& s) {
         const T *const a_i = s.a, *const a_f = a_i + s.a_gate, *const a_g = a_f + s.a_gate, *const a_o = a_g + s.a_gate;
-        T *const i = s.kept, *const f = i + s.n, *const g = f + s.n, *const o = g + s.n, *const c = o + s.n, *const h = s.h;
-        const T* const c_before = s.c_before;
+        T *const i = s.kept, *const f = i + s.n, *const g = f + s.n, *const o = g + s.n, *const c = o + s.n;
 #pragma omp simd
         for (Index k = 0; k < s.n; ++k) {
             i[k] = sigmoid_(a_i[k]), f[k] = sigmoid_(a_f[k]), g[k] = tanh_(a_g[k]), o[k] = sigmoid_(a_o[k]);
-            c[k] = f[k] * c_before[k] + i[k] * g[k];
-            h[k] = o[k] * tanh_(c[k]);
+            c[k] = f[k] * s.c_before[k] + i[k] * g[k];
+            s.h[k] = o[k] * tanh_(c[k]);
         }
     }
     template <class T>
     static void backward(const Step<T>& s) {
-        const Index H = s.H;
         const T *const i = s.kept, *const f = i + s.n, *const g = f + s.n, *const o = g + s.n, *const c = o + s.n;
-        const T *const c_before = s.c_before, *const from_outside = s.g;
-        T *const d = s.d, *const dh = s.dh, *const dc = s.dc;
 #pragma omp simd
         for (Index k = 0; k < s.n; ++k) {
-            const T tanh_c = tanh_(c[k]), to_h = from_outside[k] + dh[k], to_c = dc[k] + to_h * o[k] * (1 - tanh_c * tanh_c);
-            d[k] = to_c * g[k] * (i[k] * (1 - i[k]));
-            d[H + k] = to_c * c_before[k] * (f[k] * (1 - f[k]));
-            d[2 * H + k] = to_c * i[k] * (1 - g[k] * g[k]);
-            d[3 * H + k] = to_h * tanh_c * (o[k] * (1 - o[k]));
-            dc[k] = to_c * f[k];
-            dh[k] = 0;
+            const T tanh_c = tanh_(c[k]), to_h = s.g[k] + s.dh[k], to_c = s.dc[k] + to_h * o[k] * (1 - tanh_c * tanh_c);
+            s.d[k] = to_c * g[k] * (i[k] * (1 - i[k]));
+            s.d[s.H + k] = to_c * s.c_before[k] * (f[k] * (1 - f[k]));
+            s.d[2 * s.H + k] = to_c * i[k] * (1 - g[k] * g[k]);
+            s.d[3 * s.H + k] = to_h * tanh_c * (o[k] * (1 - o[k]));
+            s.dc[k] = to_c * f[k];
+            s.dh[k] = 0;
         }
     }
 };
@@ -97,28 +89,24 @@ struct GruCell {
     template <class T>
     static void forward(const Step<T>& s) {
         const T *const x = s.a, *const a_r = x + s.a_gate, *const a_z = a_r + s.a_gate, *const a_y = a_z + s.a_gate;
-        T *const n = s.kept, *const r = n + s.n, *const z = r + s.n, *const y = z + s.n, *const h = s.h;
-        const T* const before = s.h_before;
+        T *const n = s.kept, *const r = n + s.n, *const z = r + s.n, *const y = z + s.n;
 #pragma omp simd
         for (Index k = 0; k < s.n; ++k) {
             r[k] = sigmoid_(a_r[k]), z[k] = sigmoid_(a_z[k]), y[k] = a_y[k], n[k] = tanh_(x[k] + r[k] * y[k]);
-            h[k] = n[k] + z[k] * (before[k] - n[k]);
+            s.h[k] = n[k] + z[k] * (s.h_before[k] - n[k]);
         }
     }
     template <class T>
     static void backward(const Step<T>& s) {
-        const Index H = s.H;
-        const T *const n = s.kept, *const r = n + s.n, *const z = r + s.n, *const y = z + s.n, *const before = s.h_before;
-        const T* const g = s.g;
-        T *const d = s.d, *const dh = s.dh;
+        const T *const n = s.kept, *const r = n + s.n, *const z = r + s.n, *const y = z + s.n;
 #pragma omp simd
         for (Index k = 0; k < s.n; ++k) {
-            const T to_h = g[k] + dh[k], to_n = to_h * (1 - z[k]) * (1 - n[k] * n[k]);
-            d[k] = to_n;
-            d[H + k] = to_n * y[k] * (r[k] * (1 - r[k]));
-            d[2 * H + k] = to_h * (before[k] - n[k]) * (z[k] * (1 - z[k]));
-            d[3 * H + k] = to_n * r[k];
-            dh[k] = to_h * z[k];
+            const T to_h = s.g[k] + s.dh[k], to_n = to_h * (1 - z[k]) * (1 - n[k] * n[k]);
+            s.d[k] = to_n;
+            s.d[s.H + k] = to_n * y[k] * (r[k] * (1 - r[k]));
+            s.d[2 * s.H + k] = to_h * (s.h_before[k] - n[k]) * (z[k] * (1 - z[k]));
+            s.d[3 * s.H + k] = to_n * r[k];
+            s.dh[k] = to_h * z[k];
         }
     }
 };

@@ -46,12 +46,21 @@ void each_share(const Sizes& s, Index gates, const Body& body) {
     });
 }
 
-// The arrays of a layer; nullptr where there is none.
+// A layer's arrays in the order of its arguments, or their gradients, or pointers to either; c0 is the LSTM's alone. Empty,
+// or nullptr, where there is none.
+template <class A>
+struct Arrays {
+    A x, h0, c0, w_ih, w_hh, b_ih, b_hh;
+};
 template <class T>
-struct Layer {
+Arrays<T*> pointers(const Arrays<Array>& a) {
+    return {a.x.at<T>(), a.h0.at<T>(), a.c0.at<T>(), a.w_ih.at<T>(), a.w_hh.at<T>(), a.b_ih.at<T>(), a.b_hh.at<T>()};
+}
+
+template <class T>
+struct Layer : Arrays<T*> {
     Sizes s;
-    const T *x, *h0, *c0, *w_ih, *w_hh, *b_ih, *b_hh;
-    const T* before(const T* out, Index t) const { return t ? out + (t - 1) * s.B * s.H : h0; }
+    const T* before(const T* out, Index t) const { return t ? out + (t - 1) * s.B * s.H : this->h0; }
 };
 
 // Calls f(gate, gates, row): these gates of W_ih make the pre-activations from that row on.
@@ -109,15 +118,10 @@ void forward(const Layer<T>& l, T* out, T* kept) {
         });
 }
 
-// What the backward pass makes; nullptr where nothing is wanted, but for dc.
-template <class T>
-struct Gradients {
-    T *x, *h0, *dc, *w_ih, *w_hh, *b_ih, *b_hh;
-};
-
+// Makes the gradients that are wanted. c0's is there for any cell, as it holds each step's on the way back.
 // d: (T, B, d_row), room for the cotangents of all pre-activations.
 template <class Cell, class T>
-void backward(const Layer<T>& l, const T* out, T* kept, const T* g, T* d, Index d_row, const Gradients<T>& to) {
+void backward(const Layer<T>& l, const T* out, T* kept, const T* g, T* d, Index d_row, const Arrays<T*>& to) {
     const Index time = l.s.T, B = l.s.B, D = l.s.D, H = l.s.H, Hp = padded<T>(H), width = Cell::kKept * H;
     const Index all = Cell::kGates * H, steps = time * B;
     const T* const d_state = d + Cell::kApart * H;
@@ -127,7 +131,7 @@ void backward(const Layer<T>& l, const T* out, T* kept, const T* g, T* d, Index 
         pack_panel(l.w_hh + j, Index(1), H, n, all, padded<T>(n), w + j * all);
     }
     std::fill_n(dh, B * Hp, T(0));
-    if (Cell::kHasC) std::copy_n(g + steps * H, B * H, to.dc);
+    if (Cell::kHasC) std::copy_n(g + steps * H, B * H, to.c0);
     for (Index t = time - 1; t >= (to.h0 ? -1 : 0); --t)
         each_share<T>(l.s, Cell::kGates, [&](Index b0, Index samples, Index j0, Index features) {
             const T* const after = d_state + ((t + 1) * B + b0) * d_row;
@@ -139,7 +143,7 @@ void backward(const Layer<T>& l, const T* out, T* kept, const T* g, T* d, Index 
                 T* const mine = kept + (t * B + b0) * width + (samples * j0 + (b - b0) * features) * Cell::kKept;
                 const T* const c = Cell::kHasC && t ? mine - B * width + 4 * features : l.c0 + at;
                 Cell::backward(Step<T>{features, H, 0, nullptr, mine, l.before(out, t) + at, c, const_cast<T*>(out) + i * H + j0,
-                                       g + i * H + j0, d + i * d_row + j0, dh + b * Hp + j0, to.dc + at});
+                                       g + i * H + j0, d + i * d_row + j0, dh + b * Hp + j0, to.c0 + at});
             }
         });
     for (Index b = 0; to.h0 && b < B; ++b) std::copy_n(dh + b * Hp, H, to.h0 + b * H);
@@ -166,10 +170,8 @@ void backward(const Layer<T>& l, const T* out, T* kept, const T* g, T* d, Index 
 
 // --- the bindings -----------------------------------------------------------------------------------------------------
 
-// The arguments as arrays, in order: x, h0, c0 (the LSTM's alone), w_ih, w_hh, b_ih, b_hh.
 template <class Cell>
-struct Arguments {
-    Array x, h0, c0, w_ih, w_hh, b_ih, b_hh;
+struct Arguments : Arrays<Array> {
     Sizes s;
 
     Arguments(const char* f, const py::tuple& a) {
@@ -186,25 +188,20 @@ struct Arguments {
         b_ih = optional(f, "b_ih", a[i++], x.type, {rows});
         b_hh = optional(f, "b_hh", a[i++], x.type, {rows});
     }
-    template <class T>
-    Layer<T> layer() const {
-        return {s, x.at<T>(), h0.at<T>(), c0.at<T>(), w_ih.at<T>(), w_hh.at<T>(), b_ih.at<T>(), b_hh.at<T>()};
-    }
     Index work() const { return s.T * s.B * Cell::kGates * s.H * (s.D + s.H); }
 };
 
-template <class Cell>
-py::tuple run(const char* f, const py::tuple& arguments) {
+template <class Cell, class... Text>
+py::tuple run(const char* f, const py::tuple& arguments, const Text&... nonlinearity) {
     const Arguments<Cell> a(f, arguments);
     const Index time = a.s.T, B = a.s.B, H = a.s.H;
     const Array out = empty(a.x.type, {time + Cell::kHasC, B, H});
     const Array kept = empty(a.x.type, {time, B, Cell::kKept * H});
     by_float(f, "x", a.x, [&](auto zero) {
         using T = decltype(zero);
-        const Unlocked unlocked(a.work());
-        forward<Cell>(a.template layer<T>(), out.at<T>(), kept.at<T>());
-    });
-    return py::make_tuple(out.owner, py::make_tuple(arguments, out.owner, kept.owner));
+        forward<Cell>(Layer<T>{pointers<T>(a), a.s}, out.at<T>(), kept.at<T>());
+    }, a.work());
+    return py::make_tuple(out.owner, py::make_tuple(arguments, out.owner, kept.owner, nonlinearity...));
 }
 
 template <class Cell>
@@ -215,32 +212,19 @@ py::list vjp(const char* f, const py::tuple& saved, py::handle cotangent, const 
     const Array kept = dense(f, "kept", saved[2], a.x.type, {time, B, Cell::kKept * H});
     std::size_t i = 0;
     const auto make = [&](const Array& x) { return wanted(needs, i++) && x.owner ? empty_like(x) : Array(); };
-    const Array gx = make(a.x), gh = make(a.h0);
-    const Array gc = Cell::kHasC ? make(a.c0) : Array();
-    const Array gw_ih = make(a.w_ih), gw_hh = make(a.w_hh), gb_ih = make(a.b_ih), gb_hh = make(a.b_hh);
+    const Arrays<Array> made{make(a.x),    make(a.h0),   Cell::kHasC ? make(a.c0) : Array(), make(a.w_ih),
+                             make(a.w_hh), make(a.b_ih), make(a.b_hh)};
+    Arrays<Array> to = made;
+    if (!to.c0.data) to.c0 = empty_like(a.h0);
     const Index d_row = Cell::kRows * H + kAlignment / item_size(a.x.type);
-    const Array dc = gc.data ? gc : empty_like(a.h0), d = empty(a.x.type, {time * B, d_row});
+    const Array d = empty(a.x.type, {time * B, d_row});
     by_float(f, "x", a.x, [&](auto zero) {
         using T = decltype(zero);
-        const Gradients<T> to{gx.at<T>(),    gh.at<T>(),    dc.at<T>(),   gw_ih.at<T>(),
-                              gw_hh.at<T>(), gb_ih.at<T>(), gb_hh.at<T>()};
-        const Unlocked unlocked(a.work());
-        backward<Cell>(a.template layer<T>(), out.at<T>(), kept.at<T>(), g.at<T>(), d.at<T>(), d_row, to);
-    });
-    if (Cell::kHasC) return gradients(needs, {gx, gh, gc, gw_ih, gw_hh, gb_ih, gb_hh});
-    return gradients(needs, {gx, gh, gw_ih, gw_hh, gb_ih, gb_hh});
-}
-
-// NAME(x, h0, w_ih, w_hh, b_ih, b_hh), with c0 after h0 where there is one, and NAME_vjp(saved, g, needs).
-template <class Cell>
-void bind_layer(py::module_& module, const char* function) {
-    module.def(function, [function](const py::args& a) { return run<Cell>(function, a); },
-               "A layer over a whole sequence: see tinygrad_edu.nn.recurrent.");
-    module.def((std::string(function) + "_vjp").c_str(),
-               [function](const py::tuple& saved, py::handle g, const py::tuple& needs) {
-                   return vjp<Cell>(function, saved, g, needs);
-               },
-               py::arg("saved"), py::arg("g"), py::arg("needs"), "The gradients of the layer.");
+        backward<Cell>(Layer<T>{pointers<T>(a), a.s}, out.at<T>(), kept.at<T>(), g.at<T>(), d.at<T>(), d_row, pointers<T>(to));
+    }, a.work());
+    const auto& [x, h0, c0, w_ih, w_hh, b_ih, b_hh] = made;
+    if (Cell::kHasC) return gradients(needs, {x, h0, c0, w_ih, w_hh, b_ih, b_hh});
+    return gradients(needs, {x, h0, w_ih, w_hh, b_ih, b_hh});
 }
 
 bool is_relu(const std::string& nonlinearity) {
@@ -249,24 +233,28 @@ bool is_relu(const std::string& nonlinearity) {
     return nonlinearity == "relu";
 }
 
+// NAME(x, h0, w_ih, w_hh, b_ih, b_hh), with c0 after h0 where there is one, and NAME_vjp(saved, g, needs). A layer that
+// has a choice of nonlinearity, an argument of that name, has the cell `Relu` for one of them.
+template <class>
+using Text = std::string;
+template <class Cell, class Relu = Cell, class... Name>
+void bind_layer(py::module_& module, const char* function, Name... name) {
+    module.def(function, [function](const py::args& a, const Text<Name>&... nonlinearity) {
+        const auto layer = (is_relu(nonlinearity) || ...) ? run<Relu, Text<Name>...> : run<Cell, Text<Name>...>;
+        return layer(function, a, nonlinearity...);
+    }, name..., "A layer over a whole sequence: see tinygrad_edu.nn.recurrent.");
+    module.def((std::string(function) + "_vjp").c_str(), [=](const py::tuple& saved, py::handle g, const py::tuple& needs) {
+        const bool relu = saved.size() > 3 && is_relu(saved[3].cast<std::string>());
+        return (relu ? vjp<Relu> : vjp<Cell>)(function, saved, g, needs);
+    }, py::arg("saved"), py::arg("g"), py::arg("needs"), "The gradients of the layer.");
+}
+
 }  // namespace
 
 void bind_recurrent(py::module_& module) {
     bind_layer<LstmCell>(module, "lstm");
     bind_layer<GruCell>(module, "gru");
-    module.def("rnn",
-               [](const py::args& a, const std::string& nonlinearity) {
-                   const py::tuple found = is_relu(nonlinearity) ? run<RnnCell<true>>("rnn", a) : run<RnnCell<false>>("rnn", a);
-                   return py::make_tuple(found[0], py::make_tuple(nonlinearity, found[1]));
-               },
-               py::kw_only(), py::arg("nonlinearity") = "tanh",
-               "A layer over a whole sequence: see tinygrad_edu.nn.recurrent.");
-    module.def("rnn_vjp",
-               [](const py::tuple& saved, py::handle g, const py::tuple& needs) {
-                   const auto gradients = is_relu(saved[0].cast<std::string>()) ? vjp<RnnCell<true>> : vjp<RnnCell<false>>;
-                   return gradients("rnn", saved[1], g, needs);
-               },
-               py::arg("saved"), py::arg("g"), py::arg("needs"), "The gradients of the layer.");
+    bind_layer<RnnCell<false>, RnnCell<true>>(module, "rnn", py::arg("nonlinearity") = "tanh");
 }
 
 }  // namespace tg
