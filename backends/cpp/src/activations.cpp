@@ -26,17 +26,20 @@ py::tuple forward(const std::string& name, handle input, F value, const py::obje
     return py::make_tuple(out, py::make_tuple(x.owner, settings));
 }
 
+// f(g, x) of each number of an array and of its cotangent.
 template <class F>
-py::list backward(const std::string& function, const py::tuple& saved, handle cotangent, F slope) {
-    const char* const name = function.c_str();
-    const Array x = view(name, "what was saved", saved[0]), g = view(name, "g", cotangent);
+py::object gradient(const char* name, const char* argument, handle input, handle cotangent, F f) {
+    const Array x = view(name, argument, input), g = view(name, "g", cotangent);
     check_like(name, "g", g, x);
-    py::list gradients(1);
-    gradients[0] = by_float(name, "input", x, [&](auto t) {
-        using T = decltype(t);
-        return combine(Shape(x), kBlock, [=](T a, T above) { return above * slope(a); }, In<T>{x}, In<T>{g});
+    return by_float(name, argument, x, [&](auto t) {
+        return combine(Shape(x), kBlock, f, In<decltype(t)>{g}, In<decltype(t)>{x});
     });
-    return gradients;
+}
+
+template <class F>
+py::tuple backward(const std::string& name, const py::tuple& saved, handle cotangent, F slope) {
+    const auto f = [=](auto g, auto x) { return g * slope(x); };
+    return py::make_tuple(gradient(name.c_str(), "what was saved", saved[0], cotangent, f));
 }
 
 // Binds NAME and NAME_vjp. `value` and `slope` take a number, and the settings of these names as doubles.
@@ -84,7 +87,7 @@ py::tuple gelu(handle x, const std::string& approximate) {
     if (approximate == "none") return forward("gelu", x, [](auto a) { return a * normal(a).below; }, py::str(approximate));
     return forward("gelu", x, [](auto a) { return decltype(a)(0.5) * a * (1 + gelu_tanh(a)); }, py::str(approximate));
 }
-py::list gelu_vjp(const py::tuple& saved, handle g, handle) {
+py::tuple gelu_vjp(const py::tuple& saved, handle g, handle) {
     if (saved[1].cast<std::string>() == "none")
         return backward("gelu_vjp", saved, g, [](auto a) {
             const auto n = normal(a);
@@ -99,12 +102,7 @@ py::list gelu_vjp(const py::tuple& saved, handle g, handle) {
 
 // g, or 0 where ReLU's result is 0, even if g is infinite; a NaN lets it pass.
 py::object relu_gradient(handle cotangent, handle result) {
-    const Array out = view("relu_gradient", "out", result), g = view("relu_gradient", "g", cotangent);
-    check_like("relu_gradient", "g", g, out);
-    return by_float("relu_gradient", "out", out, [&](auto t) {
-        using T = decltype(t);
-        return combine(Shape(out), kBlock, [](T above, T y) { return y == 0 ? 0 : above; }, In<T>{g}, In<T>{out});
-    });
+    return gradient("relu_gradient", "out", result, cotangent, [](auto g, auto y) { return y == 0 ? 0 : g; });
 }
 
 // tanh(log(1 + e)) = n / (n + 2) with n = e (e + 2) and e = exp(x); in the slope 1 - tanh^2 = 4 (n + 1) / (n + 2)^2.
