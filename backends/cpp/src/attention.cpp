@@ -70,14 +70,7 @@ void multiply(Rows<T> a, Index m, Index depth, const T* b, Index n, T* c, bool a
     multiply(Product<T>{m, depth, n, a.at, a.row, a.column, b, c, n, add});
 }
 
-// n rows of x, one after the other, with zeros up to whole vectors; and as columns of (columns, kQueries), where the rest
-// does not matter, times a factor.
-template <class T>
-void copy(Rows<T> x, Index n, Index columns, T* to) {
-    const Index width = padded<T>(columns);
-    for (Index i = 0; i < n; ++i)
-        for (Index d = 0; d < width; ++d) to[i * width + d] = d < columns ? x.at[i * x.row + d * x.column] : T(0);
-}
+// n rows of x as columns of (columns, kQueries), where the rest does not matter, times a factor.
 template <class T>
 void turn(Rows<T> x, Index n, Index columns, T factor, T* to) {
     pack_panel(x.at, x.row, x.column, n, columns, kQueries, to);
@@ -179,8 +172,9 @@ struct Head {
         for (Index d = 0; d < s.V; ++d)  // in the order in which dP is summed up: with one key alone both are the same
             for (Index i = 0; i < kQueries; ++i) delta[i] += gt[d * kQueries + i] * g_rows[d * kQueries + i];
         for (Index i = 0; i < nq; ++i) end[i] = lse[q0 + i];
-        copy(q.from(q0), nq, s.E, q_rows);
-        copy(g.from(q0), nq, s.V, g_rows);
+        // Rows in one piece, filled up to whole vectors: the first ones first, for what is written beyond their end.
+        pack_panel(q.from(q0).at, q.column, q.row, s.E, nq, E, q_rows);
+        pack_panel(g.from(q0).at, g.column, g.row, s.V, nq, V, g_rows);
         std::fill(gqt, gqt + s.E * kQueries, T(0));
         each_block(q0, nq, [&](Index k0, Index nk) {
             scores(qt, q0, nq, k0, nk, p);
@@ -235,8 +229,7 @@ struct Arguments {
         q = view(kName, "query", query);
         if (q.dims < 2) bad_shape(kName, "query", "(..., L, E)", q);
         k = view(kName, "key", key);
-        s = {1, q.shape[q.dims - 2], k.dims < 2 ? 0 : k.shape[k.dims - 2], q.columns(), 0, causal, scale};
-        for (int d = 0; d + 2 < q.dims; ++d) s.heads *= q.shape[d];
+        s = {q.size(0, q.dims - 2), q.shape[q.dims - 2], k.dims < 2 ? 0 : k.shape[k.dims - 2], q.columns(), 0, causal, scale};
         k = checked("key", key, q, s.S, s.E);
         v = checked("value", value, q, s.S, -1);
         s.V = v.columns();
@@ -255,11 +248,10 @@ py::tuple attention(py::handle query, py::handle key, py::handle value, const py
     const Sizes& s = a.s;
     a.out = laid_out_as(a.q, s.L, s.V), a.lse = empty(a.q.type, {s.heads, s.L});
     by_float(kName, "query", a.q, [&](auto zero) {
-        const Unlocked unlocked(s.work());
         parallel_if(s.work() >= kSmall, s.heads * s.blocks(), [&](Index task) {
             a.head<decltype(zero)>(task / s.blocks()).forward(task % s.blocks() * kQueries);
         });
-    });
+    }, s.work());
     return py::make_tuple(a.out.owner, py::make_tuple(query, key, value, mask, causal, scale, a.out.owner, a.lse.owner));
 }
 
@@ -285,7 +277,6 @@ void backward(const Arguments& a) {
         add_up(sums, parts, size, E, s.S, s.E, head.gk);
         add_up(sums + s.S * E, parts, size, V, s.S, s.V, head.gv);
     };
-    const Unlocked unlocked(s.work());
     parallel_if(s.work() >= kSmall, s.heads * parts, [&](Index task) {
         const Head<T> head = a.head<T>(task / parts);
         T* const sums = shared ? shared + task * size : scratch<T>(Slot::other, size);
@@ -306,7 +297,7 @@ py::list attention_vjp(const py::tuple& saved, py::handle cotangent, const py::t
     if (wanted(needs, 0)) a.gq = laid_out_as(a.q, s.L, s.E);
     if (wanted(needs, 1)) a.gk = laid_out_as(a.k, s.S, s.E);
     if (wanted(needs, 2)) a.gv = laid_out_as(a.v, s.S, s.V);
-    by_float(kName, "query", a.q, [&](auto zero) { backward<decltype(zero)>(a); });
+    by_float(kName, "query", a.q, [&](auto zero) { backward<decltype(zero)>(a); }, s.work());
     return gradients(needs, {a.gq, a.gk, a.gv});
 }
 

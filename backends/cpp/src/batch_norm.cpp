@@ -27,12 +27,11 @@ constexpr Index kRun = 1024;       // numbers that are summed up as they are, in
 constexpr Index kStrip = 512;       // numbers of an image that a thread takes at least, where there are so many
 
 struct Layout {
-    Index images, channels, inner = 1;
+    Index images, channels, inner;
 
     Layout(const char* function, const Array& x) {
         if (x.dims < 2) bad_shape(function, "x", "(N, C, ...)", x);
-        images = x.shape[0], channels = x.shape[1];
-        for (int i = 2; i < x.dims; ++i) inner *= x.shape[i];
+        images = x.shape[0], channels = x.shape[1], inner = x.size(2, x.dims);
     }
     Index count() const { return images * inner; }  // numbers of a channel
     // An argument of one number a channel, which may be None.

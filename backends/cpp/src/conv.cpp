@@ -47,9 +47,9 @@ struct Geometry {
     Index places() const { return kernel[0] * kernel[1]; }
     Index weights() const { return out * in * places(); }  // of a group
     double work() const { return double(images) * groups * weights() * grid[0] * grid[1]; }
-    Array make(bool of_images, Type type) const {
+    std::array<Index, 4> shape(bool of_images) const {  // of the images, or of the grids of windows
         const Two size = of_images ? image : grid;
-        return empty(type, {images, groups * (of_images ? in : out), size[0], size[1]});
+        return {images, groups * (of_images ? in : out), size[0], size[1]};
     }
 };
 
@@ -251,6 +251,8 @@ void run(const Geometry& k, bool backward, const T* from, const T* weight, const
     (pixels ? pixels_in_lanes<T> : channels_in_lanes<T>)(p, k, from, weight, bias, out);
 }
 
+constexpr auto add = [](auto a, auto b) { return a + b; };
+
 // The sum of products of the numbers in two blocks: rows of a lie so far apart, those of b side by side.
 template <class T>
 T dot(const T* a, Index a_row, const T* b, Index columns, Index rows) {
@@ -260,7 +262,7 @@ T dot(const T* a, Index a_row, const T* b, Index columns, Index rows) {
         for (; x + kLanes<T> <= columns; x += kLanes<T>) sum += load(a + x) * load(b + x);
         if (x < columns) sum += load_first(a + x, columns - x, T(0)) * load_first(b + x, columns - x, T(0));
     }
-    return fold_lanes<T>(sum, [](auto p, auto q) { return p + q; });
+    return fold_lanes<T>(sum, add);
 }
 
 // The weight's gradient: sums over all units, made in a few parts. Channels are in the lanes; but few would leave most
@@ -308,19 +310,15 @@ void backward_weight(const Geometry& k, const T* x, const T* g, T* gw) {
 
 // The bias's gradient: the sums of all planes of a channel.
 template <class T>
-void backward_bias(const T* g, Index images, Index channels, Index plane, T* gb) {
+void backward_bias(const Array& g, T* gb) {
+    const Index images = g.shape[0], channels = g.shape[1], plane = g.shape[2] * g.shape[3];
     const Index blocks = (channels + kTogether - 1) / kTogether;
     parallel_if(double(images) * channels * plane >= kWorthThreads, blocks, [&](Index block) {
         const Index begin = block * kTogether, end = std::min(begin + kTogether, channels);
         std::fill(gb + begin, gb + end, T(0));
         for (Index image = 0; image < images; ++image)
-            for (Index c = begin; c < end; ++c) {
-                const T* const from = g + (image * channels + c) * plane;
-                T total = 0;
-#pragma omp simd reduction(+ : total)
-                for (Index i = 0; i < plane; ++i) total += from[i];
-                gb[c] += total;
-            }
+            for (Index c = begin; c < end; ++c)
+                gb[c] += fold_row(g.at<T>() + (image * channels + c) * plane, plane, T(0), add);
     });
 }
 
@@ -359,12 +357,11 @@ py::tuple convolve(py::handle input, py::handle weights, py::handle shift, Two s
     const Array weight = dense(function, "weight", weights, type, {-1, -1, -1, -1});
     const Array bias = optional(function, "bias", shift, type, {-1});
     const Geometry k = geometry(function, Transposed, x, weight, bias, stride, padding, dilation, groups);
-    const Array out = k.make(Transposed, type);
+    const Array out = empty(type, 4, k.shape(Transposed).data());
     by_float(function, "x", x, [&](auto zero) {
         using T = decltype(zero);
-        const Unlocked unlocked(static_cast<Index>(k.work()));
         run<T>(k, Transposed, x.at<T>(), weight.at<T>(), bias.at<T>(), out.at<T>());
-    });
+    }, static_cast<Index>(k.work()));
     return py::make_tuple(out.owner, py::make_tuple(x.owner, weight.owner, stride, padding, dilation, groups));
 }
 
@@ -374,19 +371,17 @@ py::list convolve_vjp(const py::tuple& saved, py::handle cotangent, const py::tu
     const Array x = dense(function, "x", saved[0]), weight = dense(function, "weight", saved[1]);
     const Geometry k = geometry(function, Transposed, x, weight, {}, saved[2].cast<Two>(), saved[3].cast<Four>(),
                                 saved[4].cast<Two>(), saved[5].cast<Index>());
-    const Index channels = k.groups * (Transposed ? k.in : k.out);
-    const Two size = Transposed ? k.image : k.grid;
-    const Array g = dense(function, "g", cotangent, x.type, {k.images, channels, size[0], size[1]});
+    const auto [images, channels, height, width] = k.shape(Transposed);
+    const Array g = dense(function, "g", cotangent, x.type, {images, channels, height, width});
     const Array gx = wanted(needs, 0) ? empty_like(x) : Array(), gw = wanted(needs, 1) ? empty_like(weight) : Array();
     const Array gb = wanted(needs, 2) ? empty(x.type, {channels}) : Array();
     by_float(function, "x", x, [&](auto zero) {
         using T = decltype(zero);
-        const Unlocked unlocked(static_cast<Index>(k.work()));
         const T *const image = (Transposed ? g : x).template at<T>(), *const grid = (Transposed ? x : g).template at<T>();
         if (gx.data) run<T>(k, !Transposed, g.at<T>(), weight.at<T>(), nullptr, gx.at<T>());
         if (gw.data) backward_weight<T>(k, image, grid, gw.at<T>());
-        if (gb.data) backward_bias(g.at<T>(), k.images, channels, size[0] * size[1], gb.at<T>());
-    });
+        if (gb.data) backward_bias(g, gb.at<T>());
+    }, static_cast<Index>(k.work()));
     return gradients(needs, {gx, gw, gb});
 }
 

@@ -23,10 +23,9 @@ constexpr Index kMostBlocks = 16;  // of rows: each has sums of its own for the 
 constexpr Index kWork = 1 << 14;   // numbers in a block at least, or threads are not worth their while
 
 struct Rows {
-    Index count = 1, n = 1;  // n numbers a row
-    Index block;             // rows that a thread takes at once
-    Rows(const Array& x, int dims) {
-        for (int i = 0; i < x.dims; ++i) (i < x.dims - dims ? count : n) *= x.shape[i];
+    Index count, n;  // n numbers a row
+    Index block;     // rows that a thread takes at once
+    Rows(const Array& x, int dims) : count(x.size(0, x.dims - dims)), n(x.size(x.dims - dims, x.dims)) {
         block = std::max((count + kMostBlocks - 1) / kMostBlocks, kWork / (n + 1) + 1);
     }
     // Weight or bias, n numbers that may be None.
@@ -86,13 +85,12 @@ py::tuple norm(py::handle input, py::object weight, py::object bias, int dims, d
     const Array out = empty_like(x), statistics = empty(x.type, {rows.count, 2});
     by_float(function, "input", x, [&](auto zero) {
         using T = decltype(zero);
-        const Unlocked unlocked(x.size());
         parallel_ranges(rows.count, rows.block, [&](Index begin, Index end) {
             for (Index i = begin, at = i * rows.n; i < end; ++i, at += rows.n)
                 forward_row<Centred>(x.at<T>() + at, w.at<T>(), b.at<T>(), out.at<T>() + at, rows.n, T(eps),
                                      statistics.at<T>() + 2 * i);
         });
-    });
+    }, x.size());
     return py::make_tuple(out.owner, py::make_tuple(x.owner, weight, bias, dims, statistics.owner));
 }
 
@@ -107,7 +105,6 @@ py::list norm_vjp(const py::tuple& saved, py::handle cotangent, const py::tuple&
     const Array gx = make(0, x), gw = make(1, w), gb = make(2, b);
     by_float(function, "input", x, [&](auto zero) {
         using T = decltype(zero);
-        const Unlocked unlocked(x.size());
         const Index n = rows.n, blocks = (rows.count + rows.block - 1) / rows.block;
         T* const sums = scratch<T>(Slot::other, 2 * n * blocks);  // each block's of gw and gb
         parallel_ranges(rows.count, rows.block, [&](Index begin, Index end) {
@@ -124,7 +121,7 @@ py::list norm_vjp(const py::tuple& saved, py::handle cotangent, const py::tuple&
                 for (Index j = 0; j < n; ++j) out[j] += sum[j];
         };
         add_up(gw.at<T>(), sums), add_up(gb.at<T>(), sums + n);
-    });
+    }, x.size());
     return gradients(needs, {gx, gw, gb});
 }
 

@@ -28,9 +28,12 @@ void check_count(const char* function, const char* what, std::size_t expected, s
 
 class Parameters {
 public:
+    const double rate;  // of learning
+
     // `states`: a list of arrays each, or nullptr for none. TypeError, ValueError if arrays do not fit each other.
-    Parameters(const char* function, const py::list& params, const py::list& grads, std::initializer_list<const py::list*> states)
-        : all_(params.size()) {
+    Parameters(const char* function, const py::list& params, const py::list& grads, py::handle lr,
+               std::initializer_list<const py::list*> states)
+        : rate(*dense(function, "lr", lr, Type::f64, {}).at<double>()), all_(params.size()) {
         check_count(function, "as many gradients", all_.size(), grads.size());
         for (const py::list* list : states)
             if (list) check_count(function, "as much state", all_.size(), list->size());
@@ -78,16 +81,11 @@ private:
     std::vector<Parameter> all_;
 };
 
-double number(const char* function, const char* argument, py::handle x) {
-    return *dense(function, argument, x, Type::f64, {}).at<double>();
-}
-
 void sgd(const py::list& params, const py::list& grads, py::handle lr, const py::list& buffers, double momentum,
          double weight_decay, bool nesterov) {
     const bool kept = !buffers.empty();
-    Parameters all("sgd", params, grads, {kept ? &buffers : nullptr});
-    const double rate = number("sgd", "lr", lr);
-    all.step([=](std::size_t) {
+    Parameters all("sgd", params, grads, lr, {kept ? &buffers : nullptr});
+    all.step([=, rate = all.rate](std::size_t) {
         return [=](auto& p, auto g, auto& v, auto&) {
             using T = decltype(g);
             T slope = g + T(weight_decay) * p;
@@ -103,9 +101,8 @@ void sgd(const py::list& params, const py::list& grads, py::handle lr, const py:
 void rmsprop(const py::list& params, const py::list& grads, py::handle lr, const py::list& squares,
              const py::list& buffers, double alpha, double eps, double weight_decay, double momentum) {
     const bool kept = !buffers.empty();
-    Parameters all("rmsprop", params, grads, {&squares, kept ? &buffers : nullptr});
-    const double rate = number("rmsprop", "lr", lr);
-    all.step([=](std::size_t) {
+    Parameters all("rmsprop", params, grads, lr, {&squares, kept ? &buffers : nullptr});
+    all.step([=, rate = all.rate](std::size_t) {
         return [=](auto& p, auto g, auto& s, auto& v) {
             using T = decltype(g);
             const T slope = g + T(weight_decay) * p;
@@ -119,8 +116,7 @@ void rmsprop(const py::list& params, const py::list& grads, py::handle lr, const
 
 void adam(const py::list& params, const py::list& grads, py::handle lr, const py::list& steps, const py::list& firsts,
           const py::list& seconds, double beta1, double beta2, double eps, double weight_decay, bool decoupled) {
-    Parameters all("adam", params, grads, {&firsts, &seconds});
-    const double eta = number("adam", "lr", lr);
+    Parameters all("adam", params, grads, lr, {&firsts, &seconds});
     std::vector<double> counts;  // of each parameter: one that had no gradient at times has fewer steps
     check_count("adam", "as many step counts", params.size(), steps.size());
     for (py::handle one : steps) {
@@ -128,9 +124,9 @@ void adam(const py::list& params, const py::list& grads, py::handle lr, const py
         counts.push_back(*step.array.at<double>() += 1.0);
         step.finish();
     }
-    const double shrink = decoupled ? 1.0 - eta * weight_decay : 1.0, decay = decoupled ? 0.0 : weight_decay;
+    const double shrink = decoupled ? 1.0 - all.rate * weight_decay : 1.0, decay = decoupled ? 0.0 : weight_decay;
     all.step([&](std::size_t k) {
-        const double rate = eta / (1.0 - std::pow(beta1, counts[k]));
+        const double rate = all.rate / (1.0 - std::pow(beta1, counts[k]));
         const double correction = 1.0 / std::sqrt(1.0 - std::pow(beta2, counts[k]));
         return [=](auto& p, auto g, auto& m, auto& v) {
             using T = decltype(g);

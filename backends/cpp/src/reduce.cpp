@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <type_traits>
 
@@ -36,21 +37,16 @@ constexpr Index kLeaf = 256 * kLanes<T>;  // terms of a partial sum of neighbour
 
 // What is reduced by: how two numbers, or two vectors of them, become one, and the number that changes nothing. Integers
 // wrap around, which C++ allows unsigned ones only: so sums and products are taken of those.
-struct Sum {
+template <class Operation, int neutral>
+struct Wrapping {
     static constexpr bool wraps = true;
     template <class T>
-    static constexpr T first = 0;
+    static constexpr T first = neutral;
     template <class V>
-    static V combine(V a, V b) { return a + b; }
+    static V combine(V a, V b) { return Operation()(a, b); }
 };
-
-struct Product {
-    static constexpr bool wraps = true;
-    template <class T>
-    static constexpr T first = 1;
-    template <class V>
-    static V combine(V a, V b) { return a * b; }
-};
+using Sum = Wrapping<std::plus<>, 0>;
+using Product = Wrapping<std::multiplies<>, 1>;
 
 struct Largest {
     static constexpr bool wraps = false;
