@@ -42,19 +42,17 @@ py::tuple backward(const std::string& name, const py::tuple& saved, handle cotan
     return py::make_tuple(gradient(name.c_str(), "what was saved", saved[0], cotangent, f));
 }
 
-// Binds NAME and NAME_vjp. `value` and `slope` take a number, and the settings of these names as doubles.
-template <class Name>
-using Setting = double;
+// Binds NAME and NAME_vjp. `value` and `slope` take a number, and the settings of these names in its dtype.
 template <class Value, class Slope, class... Name>
 void bind(py::module_& module, const std::string& name, Value value, Slope slope, Name... names) {
     const std::string vjp = name + "_vjp";
-    module.def(name.c_str(), [=](handle x, Setting<Name>... settings) {
-        return forward(name, x, [=](auto a) { return value(a, settings...); }, py::make_tuple(settings...));
+    module.def(name.c_str(), [=](handle x, As<Name, double>... settings) {
+        return forward(name, x, [=](auto a) { return value(a, decltype(a)(settings)...); }, py::make_tuple(settings...));
     }, arg("x"), py::kw_only(), arg(names)...);
     module.def(vjp.c_str(), [=](const py::tuple& saved, handle g, handle) {
         return std::apply([&](auto... settings) {
-            return backward(vjp, saved, g, [=](auto a) { return slope(a, settings...); });
-        }, saved[1].cast<std::tuple<Setting<Name>...>>());
+            return backward(vjp, saved, g, [=](auto a) { return slope(a, decltype(a)(settings)...); });
+        }, saved[1].cast<std::tuple<As<Name, double>...>>());
     }, arg("saved"), arg("g"), arg("needs"));
 }
 
@@ -100,11 +98,6 @@ py::tuple gelu_vjp(const py::tuple& saved, handle g, handle) {
     });
 }
 
-// g, or 0 where ReLU's result is 0, even if g is infinite; a NaN lets it pass.
-py::object relu_gradient(handle cotangent, handle result) {
-    return gradient("relu_gradient", "out", result, cotangent, [](auto g, auto y) { return y == 0 ? 0 : g; });
-}
-
 // tanh(log(1 + e)) = n / (n + 2) with n = e (e + 2) and e = exp(x); in the slope 1 - tanh^2 = 4 (n + 1) / (n + 2)^2.
 template <class T>
 constexpr T mish_limit = is_float<T> ? 20 : 40;  // from here on tanh is 1, and n might overflow
@@ -112,11 +105,14 @@ constexpr T mish_limit = is_float<T> ? 20 : 40;  // from here on tanh is 1, and 
 }  // namespace
 
 void bind_activations(py::module_& module) {
-    module.def("relu_gradient", &relu_gradient, arg("g"), arg("out"));
+    // g, or 0 where ReLU's result is 0, even if g is infinite; a NaN lets it pass.
+    module.def("relu_gradient", [](handle g, handle out) {
+        return gradient("relu_gradient", "out", out, g, [](auto above, auto y) { return y == 0 ? 0 : above; });
+    }, arg("g"), arg("out"));
     module.def("gelu", &gelu, arg("x"), py::kw_only(), arg("approximate") = "none");
     module.def("gelu_vjp", &gelu_vjp, arg("saved"), arg("g"), arg("needs"));
-    bind(module, "leaky_relu", [](auto a, double below) { return a > 0 ? a : a * decltype(a)(below); },
-         [](auto a, double below) { return a > 0 ? 1 : decltype(a)(below); }, "negative_slope");
+    bind(module, "leaky_relu", [](auto a, auto below) { return a > 0 ? a : a * below; },
+         [](auto a, auto below) { return a > 0 ? 1 : below; }, "negative_slope");
     bind(module, "hardswish", [](auto a) {
         using T = decltype(a);
         return a * between<T>(0, a + 3, 6) * T(1.0 / 6);
@@ -142,23 +138,19 @@ void bind_activations(py::module_& module) {
         const auto curved = below * (n + a * (e / (1 + e)) * (4 * (n + 1) * below));
         return a > mish_limit<decltype(a)> ? 1 + (a - a) : curved;  // NaN at infinity, as the formula's
     });
-    bind(module, "elu", [](auto a, double alpha, double scale, double rate) {
-        using T = decltype(a);
-        const T below = expm1_(a * T(rate)) * T(alpha * scale);
-        return a < 0 ? below : a * T(scale);
-    }, [](auto a, double alpha, double scale, double rate) {
-        using T = decltype(a);
-        const T below = exp_(a * T(rate)) * T(alpha * scale * rate);
-        return a <= 0 ? below : T(scale);
+    bind(module, "elu", [](auto a, auto alpha, auto scale, auto rate) {
+        const auto below = expm1_(a * rate) * (alpha * scale);
+        return a < 0 ? below : a * scale;
+    }, [](auto a, auto alpha, auto scale, auto rate) {
+        const auto below = exp_(a * rate) * (alpha * scale * rate);
+        return a <= 0 ? below : scale;
     }, "alpha", "scale", "rate");
-    bind(module, "softplus", [](auto a, double beta, double threshold) {
-        using T = decltype(a);
-        const T curved = log1p_(exp_(a * T(beta))) * T(1 / beta);
-        return a * T(beta) > T(threshold) ? a : curved;
-    }, [](auto a, double beta, double threshold) {
-        using T = decltype(a);
-        const T curved = sigmoid_(a * T(beta));
-        return a * T(beta) > T(threshold) ? T(1) : curved;
+    bind(module, "softplus", [](auto a, auto beta, auto threshold) {
+        const auto curved = log1p_(exp_(a * beta)) * (1 / beta);
+        return a * beta > threshold ? a : curved;
+    }, [](auto a, auto beta, auto threshold) {
+        const auto curved = sigmoid_(a * beta);
+        return a * beta > threshold ? 1 : curved;
     }, "beta", "threshold");
 }
 

@@ -39,16 +39,9 @@ Type type_of(const PyObject* dtype) {
 }
 
 Array of(py::object owner) {
-    const auto* proxy = py::detail::array_proxy(owner.ptr());
-    Array x;
-    x.data = proxy->data;
-    x.dims = proxy->nd;
-    x.shape = proxy->dimensions;
-    x.strides = proxy->strides;
-    x.type = type_of(proxy->descr);
-    x.contiguous = (proxy->flags & npy_api::NPY_ARRAY_C_CONTIGUOUS_) != 0;
-    x.owner = std::move(owner);
-    return x;
+    const auto* x = py::detail::array_proxy(owner.ptr());
+    const bool contiguous = (x->flags & npy_api::NPY_ARRAY_C_CONTIGUOUS_) != 0;
+    return {std::move(owner), x->data, x->nd, x->dimensions, x->strides, type_of(x->descr), contiguous};
 }
 
 Array copy_of(py::handle array) {
@@ -114,10 +107,7 @@ Array like(const char* function, const char* argument, py::handle object, const 
 
 py::list gradients(const py::tuple& needs, std::initializer_list<Array> made) {
     py::list all;
-    for (std::size_t i = 0; i < needs.size(); ++i) {
-        const bool found = i < made.size() && made.begin()[i].owner;
-        all.append(found ? made.begin()[i].owner : py::none());
-    }
+    for (std::size_t i = 0; i < needs.size(); ++i) all.append(or_none(i < made.size() ? made.begin()[i] : Array()));
     return all;
 }
 
@@ -154,10 +144,6 @@ Array empty(Type type, int dims, const Index* shape) {
     if (!made) throw py::error_already_set();
     if (block) api.PyArray_SetBaseObject_(made.ptr(), base.release().ptr());
     return of(std::move(made));
-}
-
-Array empty(Type type, std::initializer_list<Index> shape) {
-    return empty(type, static_cast<int>(shape.size()), shape.begin());
 }
 
 int item_size(Type type) { return kind(type).size; }

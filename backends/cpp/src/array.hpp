@@ -69,7 +69,7 @@ Target target(const char* function, const char* argument, py::handle object, Typ
 
 // A new array in C order, its memory not filled in. Large ones come from the store of memory.hpp.
 Array empty(Type type, int dims, const Index* shape);
-Array empty(Type type, std::initializer_list<Index> shape);
+inline Array empty(Type type, std::initializer_list<Index> shape) { return empty(type, int(shape.size()), shape.begin()); }
 inline Array empty_like(const Array& x) { return empty(x.type, x.dims, x.shape); }
 
 const char* name(Type type);
@@ -94,9 +94,14 @@ auto by_float(const char* function, const char* argument, const Array& x, F&& f,
     const Unlocked unlocked(work);
     return x.type == Type::f32 ? f(float()) : f(double());
 }
+// In a binding with a pack of names, the type of each name's value.
+template <class Name, class T>
+using As = T;
+
 // A gradient's function NAME_vjp(saved, g, needs): does argument i want one; and the list that it gives, of what was made,
 // None where nothing was.
 inline bool wanted(const py::tuple& needs, std::size_t i) { return i < needs.size() && PyObject_IsTrue(needs[i].ptr()); }
+inline py::object or_none(const Array& x) { return x.owner ? x.owner : py::none(); }
 py::list gradients(const py::tuple& needs, std::initializer_list<Array> made);
 
 // Calls body(begin, end) on ranges of `grain` that together cover [0, size), without the GIL, the threads sharing them;

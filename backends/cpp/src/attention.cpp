@@ -229,7 +229,8 @@ struct Arguments {
         q = view(kName, "query", query);
         if (q.dims < 2) bad_shape(kName, "query", "(..., L, E)", q);
         k = view(kName, "key", key);
-        s = {q.size(0, q.dims - 2), q.shape[q.dims - 2], k.dims < 2 ? 0 : k.shape[k.dims - 2], q.columns(), 0, causal, scale};
+        const Index keys = k.dims < 2 ? 0 : k.shape[k.dims - 2];
+        s = {q.size(0, q.dims - 2), q.shape[q.dims - 2], keys, q.columns(), 0, causal, scale};
         k = checked("key", key, q, s.S, s.E);
         v = checked("value", value, q, s.S, -1);
         s.V = v.columns();
@@ -237,9 +238,8 @@ struct Arguments {
     }
     template <class T>
     Head<T> head(Index i) const {
-        return {s, head_of<T>(q, i), head_of<T>(k, i), head_of<T>(v, i), head_of<T>(out, i), head_of<T>(g, i),
-                head_of<T>(gq, i), head_of<T>(gk, i), head_of<T>(gv, i), lse.at<T>() + i * s.L,
-                head_of<char>(mask, i), mask.type};
+        return {s, head_of<T>(q, i), head_of<T>(k, i), head_of<T>(v, i), head_of<T>(out, i), head_of<T>(g, i), head_of<T>(gq,
+                i), head_of<T>(gk, i), head_of<T>(gv, i), lse.at<T>() + i * s.L, head_of<char>(mask, i), mask.type};
     }
 };
 

@@ -141,8 +141,7 @@ py::tuple batch_norm(py::handle input, py::handle mean, py::handle var, py::hand
             all.each_number(begin, end, [=](Index i, Index c) { to[i] = (from[i] - middle[c]) * s[c] + t[c]; });
         });
     });
-    const py::object kept = w.data ? w.owner : py::none();
-    return py::make_tuple(out.owner, py::make_tuple(x.owner, m.owner, v.owner, kept, training, eps));
+    return py::make_tuple(out.owner, py::make_tuple(x.owner, m.owner, v.owner, or_none(w), training, eps));
 }
 
 // None for mean and var: in training they are part of x, and in evaluation nobody asks.

@@ -49,18 +49,13 @@ py::object periodic(const char* name, handle object, F f, Slow slow) {
     });
 }
 
-// What a number becomes in another dtype. (A bool may be any byte that is not 0.)
-template <class R, class T>
-R converted(T a) {
-    if constexpr (std::is_same_v<T, std::uint8_t> || std::is_same_v<R, bool>) return R(a != 0);
-    else return R(a);
-}
-
 py::object cast(handle object, handle dtype) {
     const Array x = view("cast", "x", object);
     const Type to = type_from(dtype);
     const auto between = [&](auto t, auto r) {
-        return combine(Shape(x), kLight, [](auto a) { return converted<decltype(r)>(a); }, In<decltype(t)>{x});
+        // A bool may be any byte that is not 0.
+        const auto converted = [](auto a) { return decltype(r)(std::is_same_v<decltype(a), std::uint8_t> ? a != 0 : a); };
+        return combine(Shape(x), kLight, converted, In<decltype(t)>{x});
     };
     const auto from = [&](auto r) -> py::object {
         if (x.type == Type::f32) return between(float(), r);

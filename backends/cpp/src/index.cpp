@@ -31,8 +31,7 @@ Rows rows_of(const char* function, const py::tuple& index, int dims, const Index
     if (index.empty() || static_cast<int>(index.size()) > dims) return rows;
     for (handle one : index) {
         if (!is_array(one)) return rows;
-        arrays.push_back(view(function, "an index", one));
-        const Array& x = arrays.back();
+        const Array& x = arrays.emplace_back(view(function, "an index", one));
         if ((x.type != Type::i64 && x.type != Type::i32) || !rows.shape.meet(x)) return rows;
     }
     Index total = 1;
@@ -104,8 +103,7 @@ py::object put_add(handle object, const py::tuple& index, const py::tuple& shape
     if (!fits || (x.type != Type::f32 && x.type != Type::f64 && x.type != Type::i64))
         return numpy("put_add")(object, index, shape);
     const Array out = empty(x.type, dims, sizes);
-    const Index bytes = out.size() * item_size(x.type);
-    parallel_ranges(bytes, 1 << 20, [&](Index begin, Index end) {
+    parallel_ranges(out.size() * item_size(x.type), 1 << 20, [&](Index begin, Index end) {
         std::memset(out.data + begin, 0, static_cast<std::size_t>(end - begin));
     });
     if (x.type == Type::f32) add_rows(x.at<float>(), rows.numbers, width, out.at<float>());
@@ -113,17 +111,6 @@ py::object put_add(handle object, const py::tuple& index, const py::tuple& shape
     if (x.type == Type::i64) add_rows(x.at<std::uint64_t>(), rows.numbers, width, out.at<std::uint64_t>());  // wraps
     return out.owner;
 }
-
-// The bytes from the first to the last that an array reaches.
-struct Extent {
-    const char *low, *high;
-    Extent(const Array& x, int item) : low(x.data), high(x.data + item) {
-        for (int d = 0; d < x.dims; ++d) {
-            const Index reach = (x.shape[d] - 1) * x.strides[d];
-            (reach < 0 ? low : high) += reach;
-        }
-    }
-};
 
 // Writes an array of the same dtype into a contiguous one; all else (another dtype, other memory orders, arrays that
 // overlap, Python numbers) is NumPy's affair.
@@ -137,8 +124,12 @@ void assign(handle object, handle source) {
     if (x.size() == 0 || !shape.meet(value) || shape.dims != x.dims || !std::equal(x.shape, x.shape + x.dims, shape.sizes))
         return others();
     const int item = item_size(x.type);
-    const Extent to(x, item), from(value, item);
-    if (from.low < to.high && to.low < from.high) return others();
+    const char *low = value.data, *high = value.data + item;  // the bytes from the first to the last that it reaches
+    for (int d = 0; d < value.dims; ++d) {
+        const Index reach = (value.shape[d] - 1) * value.strides[d];
+        (reach < 0 ? low : high) += reach;
+    }
+    if (low < x.data + x.size() * item && x.data < high) return others();
     by_size(item, [&](auto u) {
         using U = decltype(u);
         evaluate(shape, x.at<U>(), kShared / 4, [](U a) { return a; }, In<U>{value});

@@ -154,8 +154,11 @@ void packed_tile(const float* a, const float* b, Index depth, float* c, Index c_
     for (Index i = 0; i < rows; ++i) std::copy_n(whole + i * kColumns, columns, c + i * c_row);
 }
 
+using Product = void (*)(const float*, const float*, float*, Index, Index, Index);
+
 // On rung 5 panels and blocks are done one after the other, on rung 6 by all threads.
-void by_panels(const float* a, const float* b, float* c, Index m, Index n, Index k, bool threads) {
+template <bool threads>
+void by_panels(const float* a, const float* b, float* c, Index m, Index n, Index k) {
     std::fill(c, c + m * n, 0.0f);
     const Index panels = (n + kColumns - 1) / kColumns, heights = (m + kHeight - 1) / kHeight;
     float* const packed_b = scratch<float>(Slot::gemm_b, kDepth * panels * kColumns);
@@ -176,17 +179,11 @@ void by_panels(const float* a, const float* b, float* c, Index m, Index n, Index
     }
 }
 
-void packed(const float* a, const float* b, float* c, Index m, Index n, Index k) {
-    by_panels(a, b, c, m, n, k, false);
-}
+constexpr Product packed = by_panels<false>;
 
 // 6. No block of rows of c needs what another one writes, so the threads take blocks as they come. Each has caches of its
 //    own for its block of a, all read the same panels of b. The blocks are the same for any number of threads.
-void threaded(const float* a, const float* b, float* c, Index m, Index n, Index k) {
-    by_panels(a, b, c, m, n, k, true);
-}
-
-using Product = void (*)(const float*, const float*, float*, Index, Index, Index);
+constexpr Product threaded = by_panels<true>;
 
 // A rung as a function from Python: c is new, a and b are where NumPy has them. (One that is not in C order is copied;
 // the backend's `matmul` walks it as it lies.)
@@ -194,20 +191,17 @@ template <Product product>
 py::object from_python(py::handle left, py::handle right) {
     const Array a = dense("ladder", "a", left, Type::f32, {-1, -1});
     const Array b = dense("ladder", "b", right, Type::f32, {a.shape[1], -1});
-    const Array c = empty(Type::f32, {a.shape[0], b.shape[1]});
-    {
-        const Unlocked unlocked(a.size() * b.shape[1]);  // until the bracket: what is returned is Python's again
-        product(a.at<float>(), b.at<float>(), c.at<float>(), a.shape[0], b.shape[1], a.shape[1]);
-    }
-    return c.owner;
+    Array c = empty(Type::f32, {a.shape[0], b.shape[1]});
+    const Unlocked unlocked(a.size() * b.shape[1]);
+    product(a.at<float>(), b.at<float>(), c.at<float>(), a.shape[0], b.shape[1], a.shape[1]);
+    return std::move(c.owner);  // no new reference, for which the GIL would be needed
 }
 
 }  // namespace
 
 void bind_ladder(py::module_& module) {
-    using py::arg;
     const auto rung = [&](const char* name, auto function, const char* doc) {
-        module.def(name, function, arg("a"), arg("b"), doc);
+        module.def(name, function, py::arg("a"), py::arg("b"), doc);
     };
     rung("ladder_naive", &from_python<naive>, "a @ b of float32 matrices, as the formula reads.");
     rung("ladder_reordered", &from_python<reordered>, "a @ b, row by row.");

@@ -125,14 +125,11 @@ py::list backward(const char* function, const py::tuple& saved, py::handle cotan
     return gradients(needs, {gx, gt});
 }
 
-template <class>
-using Number = double;
-
 // NAME and NAME_vjp of a loss, with the names of its settings, in their order.
 template <template <class> class Loss, class... Names>
 void bind(py::module_& module, const char* name, const char* formula, Names... settings) {
     using py::arg;
-    module.def(name, [name](py::handle x, py::handle t, Number<Names>... values, const std::string& reduction) {
+    module.def(name, [name](py::handle x, py::handle t, As<Names, double>... values, const std::string& reduction) {
         return forward<Loss>(name, x, t, reduction, values...);
     }, arg("input"), arg("target"), py::kw_only(), settings..., arg("reduction"), formula);
     module.def((std::string(name) + "_vjp").c_str(), [name](const py::tuple& saved, py::handle g, const py::tuple& needs) {

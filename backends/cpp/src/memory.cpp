@@ -51,29 +51,26 @@ Store& store() {
 }
 
 struct Scratch {
-    void* blocks[static_cast<int>(Slot::count)] = {};
-    std::size_t sizes[static_cast<int>(Slot::count)] = {};
-    ~Scratch() {
-        for (void* block : blocks) std::free(block);
-    }
+    void* block = nullptr;
+    std::size_t size = 0;
+    ~Scratch() { std::free(block); }
 };
 
 }  // namespace
 
 void* acquire(std::size_t bytes) {
     const std::size_t size = rounded(bytes);
-    {
-        Store& s = store();
-        std::lock_guard<std::mutex> lock(s.mutex);
-        auto found = s.blocks.find(size);
-        if (found != s.blocks.end() && !found->second.empty()) {
-            void* block = found->second.back();
-            found->second.pop_back();
-            s.kept -= size;
-            return block;
-        }
+    Store& s = store();
+    std::unique_lock<std::mutex> lock(s.mutex);
+    std::vector<void*>& blocks = s.blocks[size];
+    if (blocks.empty()) {
+        lock.unlock();
+        return fresh(size);
     }
-    return fresh(size);
+    void* block = blocks.back();
+    blocks.pop_back();
+    s.kept -= size;
+    return block;
 }
 
 void release(void* block, std::size_t bytes) {
@@ -86,15 +83,15 @@ void release(void* block, std::size_t bytes) {
 }
 
 void* scratch_bytes(Slot slot, std::size_t bytes) {
-    static thread_local Scratch mine;
-    const int i = static_cast<int>(slot);
-    if (mine.sizes[i] < bytes) {
-        std::free(mine.blocks[i]);
-        mine.blocks[i] = nullptr, mine.sizes[i] = 0;
-        mine.blocks[i] = fresh(rounded(bytes));
-        mine.sizes[i] = rounded(bytes);
+    static thread_local Scratch all[static_cast<int>(Slot::count)];
+    Scratch& mine = all[static_cast<int>(slot)];
+    if (mine.size < bytes) {
+        std::free(mine.block);
+        mine.block = nullptr, mine.size = 0;
+        mine.block = fresh(rounded(bytes));
+        mine.size = rounded(bytes);
     }
-    return mine.blocks[i];
+    return mine.block;
 }
 
 }  // namespace tg

@@ -42,9 +42,7 @@ public:
             const Array p = view(function, "a parameter", params[i]);
             by_float(function, "a parameter", p, [](auto) {});
             one.p = target(function, "a parameter", params[i], p.type, p.size());
-            one.g = dense(function, "a gradient", grads[i]);
-            if (one.g.type != p.type) bad_type(function, "a gradient", name(p.type), one.g);
-            if (one.g.size() != p.size()) bad_shape(function, "a gradient", shape_text(p.dims, p.shape), one.g);
+            one.g = like(function, "a gradient", grads[i], p);
             Target* state = one.state;
             for (const py::list* list : states)
                 if (list) *state++ = target(function, "the state", (*list)[i], p.type, p.size());
@@ -56,22 +54,21 @@ public:
     void step(const Formula& formula) {
         std::vector<Index> first{0};  // the number of each parameter's first block
         for (const Parameter& one : all_) first.push_back(first.back() + (one.g.size() + kBlock - 1) / kBlock);
-        const auto update = [&](std::size_t k, Index begin, auto t) {
-            using T = decltype(t);
-            const Parameter& one = all_[k];
+        const auto update = [&](const Parameter& one, Index begin, const auto& apply) {
             const Index end = std::min(begin + kBlock, one.g.size());
-            const auto at = [&](const Array& x) { return (x.data ? x : one.p.array).template at<T>(); };
-            T *const p = at(one.p.array), *const s = at(one.state[0].array), *const v = at(one.state[1].array);
-            const T* const g = one.g.at<T>();
-            const auto apply = formula(k);
+            by_float("step", "a gradient", one.g, [&](auto t) {
+                using T = decltype(t);
+                const auto at = [&](const Array& x) { return (x.data ? x : one.p.array).template at<T>(); };
+                T *const p = at(one.p.array), *const s = at(one.state[0].array), *const v = at(one.state[1].array);
+                const T* const g = one.g.at<T>();
 #pragma omp simd
-            for (Index j = begin; j < end; ++j) apply(p[j], g[j], s[j], v[j]);
+                for (Index j = begin; j < end; ++j) apply(p[j], g[j], s[j], v[j]);
+            });
         };
         share(first.back(), kBlock, [&](Index begin, Index end) {
             for (Index i = begin; i < end; ++i) {
                 const auto k = static_cast<std::size_t>(std::upper_bound(first.begin(), first.end(), i) - first.begin() - 1);
-                if (all_[k].g.type == Type::f32) update(k, (i - first[k]) * kBlock, float());
-                else update(k, (i - first[k]) * kBlock, double());
+                update(all_[k], (i - first[k]) * kBlock, formula(k));
             }
         }, kBlock);
         for (const Parameter& one : all_) one.p.finish(), one.state[0].finish(), one.state[1].finish();

@@ -47,10 +47,8 @@ public:
     explicit Pool(int count) : threads(count) {}
 
     void run(Index blocks, void (*call)(const void*, Index), const void* body) {
-        if (threads == 1 || taken_.exchange(true)) {  // taken by another thread, or by this one: a body that asks for more
-            for (Index i = 0; i < blocks; ++i) call(body, i);
-            return;
-        }
+        if (threads == 1 || taken_.exchange(true))  // taken by another thread, or by this one: a body that asks for more
+            return parallel_if(false, blocks, [=](Index i) { call(body, i); });
         const Turn turn{taken_};
         for (; started_ < threads - 1; ++started_) std::thread([this] { work(); }).detach();
         call_ = call, body_ = body, blocks_ = blocks;

@@ -208,17 +208,15 @@ py::tuple forward(const char* function, py::handle images, const Settings& setti
     const Array out = empty(x.type, {x.shape[0], x.shape[1], p.counts[0], p.counts[1]});
     const Array kept = counting ? Array() : empty(p.places.size() < 256 ? Type::u8 : Type::i32, out.dims, out.shape);
     pool<false>(function, p, x, out, kept, counting, divisor);
-    const py::object where = counting ? py::none() : kept.owner;
-    return py::make_tuple(out.owner, py::make_tuple(where, p.image, settings, counting, divisor));
+    return py::make_tuple(out.owner, py::make_tuple(or_none(kept), p.image, settings, counting, divisor));
 }
 
 py::list pool_vjp(const py::tuple& saved, py::handle cotangent, const py::tuple& needs) {
     const auto counting = saved[3].cast<Counting>();
     const char* const function = counting ? "avg_pool2d_vjp" : "max_pool2d_vjp";
     const Array g = dense(function, "g", cotangent), kept = counting ? Array() : dense(function, "saved", saved[0]);
-    const auto image = saved[1].cast<Two>();
     const auto settings = saved[2].cast<Settings>();
-    const Two counts = std::get<4>(settings);
+    const Two image = saved[1].cast<Two>(), counts = std::get<4>(settings);
     if (g.dims != 4 || g.shape[2] != counts[0] || g.shape[3] != counts[1] || (kept.data && kept.size() != g.size()))
         bad_shape(function, "g", shape_text(4, Four{-1, -1, counts[0], counts[1]}.data()), g);
     const Array gx = empty(g.type, {g.shape[0], g.shape[1], image[0], image[1]});

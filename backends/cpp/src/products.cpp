@@ -27,41 +27,28 @@ Array with_rows(const char* function, const char* argument, py::handle object) {
     return x.dims == 2 ? x : dense(function, argument, object);
 }
 
-std::string rows_text(Index rows, Index columns) {
-    return "(" + (rows < 0 ? std::string("...") : std::to_string(rows)) + ", " + std::to_string(columns) + ")";
-}
-
 // An operand's leading dimensions, those of a batch.
 Array leading(Array x) {
     x.dims -= 2;
     return x;
 }
 
-// Calls product(i, serial) for each of `count` products of `work` multiplications, threads over all of them: a few large
-// ones come one after the other, each to be spread over the threads itself; many are handed out whole (`serial`).
-template <class Product>
-void each_product(Index count, Index work, const Product& product) {
-    const bool one_by_one = count < 2 * threads() && !is_small(work);
-    if (one_by_one || is_small(count * work)) {
-        for (Index i = 0; i < count; ++i) product(i, !one_by_one);
-        return;
-    }
-    constexpr Index kWorth = 1 << 17;  // multiplications that a thread takes at once
-    parallel_ranges(count, kWorth / (work + 1) + 1, [&](Index begin, Index end) {
-        for (Index i = begin; i < end; ++i) product(i, true);
-    });
-}
-
+// All products of a batch, threads over all of them: a few large ones come one after the other, each to be spread over the
+// threads itself; many are handed out whole.
 template <class T>
 void multiply(const Array& x, const Array& y, const Grid& batch, T* out) {
+    constexpr Index kWorth = 1 << 17;  // multiplications that a thread takes at once
     const Matrix<T> a = matrix<T>(x), b = matrix<T>(y);
-    const Index work = a.rows * a.columns * b.columns;
+    const Index work = a.rows * a.columns * b.columns, grain = kWorth / (work + 1) + 1;
+    const bool one_by_one = batch.size < 2 * threads() && !is_small(work), alone = one_by_one || is_small(batch.size * work);
     const Unlocked unlocked(batch.size * work);
-    each_product(batch.size, work, [&](Index i, bool serial) {
-        Matrix<T> ai = a, bi = b;
-        ai.data = reinterpret_cast<const T*>(Place(batch, batch.ways[0], i).x);
-        bi.data = reinterpret_cast<const T*>(Place(batch, batch.ways[1], i).x);
-        gemm<T>(ai, bi, out + i * a.rows * b.columns, b.columns, {}, serial);
+    parallel_if(!alone, ceil_div(batch.size, grain), [&](Index part) {
+        for (Index i = part * grain; i < std::min(part * grain + grain, batch.size); ++i) {
+            Matrix<T> ai = a, bi = b;
+            ai.data = reinterpret_cast<const T*>(Place(batch, batch.ways[0], i).x);
+            bi.data = reinterpret_cast<const T*>(Place(batch, batch.ways[1], i).x);
+            gemm<T>(ai, bi, out + i * a.rows * b.columns, b.columns, {}, !one_by_one);
+        }
     });
 }
 
@@ -86,11 +73,12 @@ py::object linear(py::handle x_object, py::handle weight_object, py::handle bias
     const bool relu = activation == "relu";
     if (!relu && activation != "none")
         throw py::value_error("linear: expected activation 'none' or 'relu', got '" + activation + "'");
-    const Type type = view("linear", "x", x_object).type;  // integers have no gradient, and so no `linear_vjp`
-    if (!relu && type != Type::f32 && type != Type::f64) return numpy("linear")(x_object, weight_object, bias_object);
     const Array x = with_rows("linear", "x", x_object), weight = view("linear", "weight", weight_object);
+    if (!relu && x.type != Type::f32 && x.type != Type::f64)  // integers have no gradient, and so no `linear_vjp`
+        return numpy("linear")(x_object, weight_object, bias_object);
     if (weight.dims != 2) bad_shape("linear", "weight", "(out, in)", weight);
-    if (x.dims < 1 || x.columns() != weight.shape[1]) bad_shape("linear", "x", rows_text(-1, weight.shape[1]), x);
+    if (x.dims < 1 || x.columns() != weight.shape[1])
+        bad_shape("linear", "x", "(..., " + std::to_string(weight.shape[1]) + ")", x);
     if (weight.type != x.type) bad_type("linear", "weight", name(x.type), weight);
     const Array bias = optional("linear", "bias", bias_object, x.type, {weight.shape[0]});
     Index shape[kMaxDims];
@@ -110,11 +98,9 @@ py::list linear_vjp(const py::tuple& saved, py::handle g_object, const py::tuple
     const Array g = with_rows("linear_vjp", "g", g_object);
     if (g.type != x.type) bad_type("linear_vjp", "g", name(x.type), g);
     if (g.dims != x.dims || g.rows() != x.rows() || g.columns() != weight.shape[0])
-        bad_shape("linear_vjp", "g", rows_text(x.rows(), weight.shape[0]), g);
-    Array gx, gw, gb;
-    if (wanted(needs, 0)) gx = empty(x.type, x.dims, x.shape);
-    if (wanted(needs, 1)) gw = empty(x.type, {weight.shape[0], weight.shape[1]});
-    if (wanted(needs, 2)) gb = empty(x.type, {weight.shape[0]});
+        bad_shape("linear_vjp", "g", "(" + std::to_string(x.rows()) + ", " + std::to_string(weight.shape[0]) + ")", g);
+    const Array gx = wanted(needs, 0) ? empty_like(x) : Array(), gw = wanted(needs, 1) ? empty_like(weight) : Array();
+    const Array gb = wanted(needs, 2) ? empty(x.type, {weight.shape[0]}) : Array();
     by_float("linear_vjp", "g", g, [&](auto zero) {
         using T = decltype(zero);
         const Matrix<T> rows = rows_of<T>(x), w = matrix<T>(weight), up = rows_of<T>(g);

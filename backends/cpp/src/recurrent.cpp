@@ -194,9 +194,8 @@ struct Arguments : Arrays<Array> {
 template <class Cell, class... Text>
 py::tuple run(const char* f, const py::tuple& arguments, const Text&... nonlinearity) {
     const Arguments<Cell> a(f, arguments);
-    const Index time = a.s.T, B = a.s.B, H = a.s.H;
-    const Array out = empty(a.x.type, {time + Cell::kHasC, B, H});
-    const Array kept = empty(a.x.type, {time, B, Cell::kKept * H});
+    const Array out = empty(a.x.type, {a.s.T + Cell::kHasC, a.s.B, a.s.H});
+    const Array kept = empty(a.x.type, {a.s.T, a.s.B, Cell::kKept * a.s.H});
     by_float(f, "x", a.x, [&](auto zero) {
         using T = decltype(zero);
         forward<Cell>(Layer<T>{pointers<T>(a), a.s}, out.at<T>(), kept.at<T>());
@@ -220,7 +219,8 @@ py::list vjp(const char* f, const py::tuple& saved, py::handle cotangent, const 
     const Array d = empty(a.x.type, {time * B, d_row});
     by_float(f, "x", a.x, [&](auto zero) {
         using T = decltype(zero);
-        backward<Cell>(Layer<T>{pointers<T>(a), a.s}, out.at<T>(), kept.at<T>(), g.at<T>(), d.at<T>(), d_row, pointers<T>(to));
+        const Layer<T> layer{pointers<T>(a), a.s};
+        backward<Cell>(layer, out.at<T>(), kept.at<T>(), g.at<T>(), d.at<T>(), d_row, pointers<T>(to));
     }, a.work());
     const auto& [x, h0, c0, w_ih, w_hh, b_ih, b_hh] = made;
     if (Cell::kHasC) return gradients(needs, {x, h0, c0, w_ih, w_hh, b_ih, b_hh});
@@ -235,13 +235,11 @@ bool is_relu(const std::string& nonlinearity) {
 
 // NAME(x, h0, w_ih, w_hh, b_ih, b_hh), with c0 after h0 where there is one, and NAME_vjp(saved, g, needs). A layer that
 // has a choice of nonlinearity, an argument of that name, has the cell `Relu` for one of them.
-template <class>
-using Text = std::string;
 template <class Cell, class Relu = Cell, class... Name>
 void bind_layer(py::module_& module, const char* function, Name... name) {
-    module.def(function, [function](const py::args& a, const Text<Name>&... nonlinearity) {
-        const auto layer = (is_relu(nonlinearity) || ...) ? run<Relu, Text<Name>...> : run<Cell, Text<Name>...>;
-        return layer(function, a, nonlinearity...);
+    module.def(function, [function](const py::args& a, const As<Name, std::string>&... nonlinearity) {
+        if ((is_relu(nonlinearity) || ...)) return run<Relu>(function, a, nonlinearity...);
+        return run<Cell>(function, a, nonlinearity...);
     }, name..., "A layer over a whole sequence: see tinygrad_edu.nn.recurrent.");
     module.def((std::string(function) + "_vjp").c_str(), [=](const py::tuple& saved, py::handle g, const py::tuple& needs) {
         const bool relu = saved.size() > 3 && is_relu(saved[3].cast<std::string>());

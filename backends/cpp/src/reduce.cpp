@@ -248,16 +248,15 @@ void bind(py::module_& module, const char* function, const char* doc) {
     module.def(function, [function](py::handle argument, py::handle axes, bool keepdims) {
         const Array x = view(function, "x", argument);
         const std::uint64_t bits = axes_of(function, x, axes);
-        const bool fine = Op::wraps || x.size();  // nothing has no largest element: NumPy's error, unless the result is empty too
+        // Sums of bools are integers. Nothing has no largest element: NumPy's error, unless the result is empty too.
+        const bool fine = Op::wraps ? x.type != Type::boolean : x.size() > 0;
         switch (fine ? x.type : Type::other) {
             case Type::f32: return reduced<Op, float>(x, bits, keepdims);
             case Type::f64: return reduced<Op, double>(x, bits, keepdims);
             case Type::i64: return reduced<Op, std::conditional_t<Op::wraps, std::uint64_t, std::int64_t>>(x, bits, keepdims);
             case Type::i32: return reduced<Op, std::conditional_t<Op::wraps, std::uint32_t, std::int32_t>>(x, bits, keepdims);
-            case Type::u8: return reduced<Op, std::uint8_t>(x, bits, keepdims);
-            case Type::boolean:
-                if (!Op::wraps) return reduced<Op, std::uint8_t>(x, bits, keepdims);
-                [[fallthrough]];
+            case Type::u8:
+            case Type::boolean: return reduced<Op, std::uint8_t>(x, bits, keepdims);
             default: return numpy(function)(argument, axes, keepdims);
         }
     }, arg("x"), arg("axes"), arg("keepdims"), doc);

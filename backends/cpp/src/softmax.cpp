@@ -221,9 +221,8 @@ Array classes_of(const char* function, py::handle target, Index rows, Index clas
     if (t.type != Type::i64) t = dense(function, "target", target.attr("astype")("int64"));
     if (t.dims != 1 || t.size() != rows) bad_shape(function, "target", shape_text(1, &rows), t);
     const long* const at = t.at<const long>();
-    bool fine = true;
-    for (Index r = 0; r < rows; ++r) fine &= at[r] >= 0 && at[r] < classes;
-    if (!fine) throw py::index_error(std::string(function) + ": expected targets of 0 to " + std::to_string(classes - 1));
+    const bool fits = std::all_of(at, at + rows, [=](long one) { return one >= 0 && one < classes; });
+    if (!fits) throw py::index_error(std::string(function) + ": expected targets of 0 to " + std::to_string(classes - 1));
     return t;
 }
 
