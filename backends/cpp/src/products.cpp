@@ -27,10 +27,9 @@ Array with_rows(const char* function, const char* argument, py::handle object) {
     return x.dims == 2 ? x : dense(function, argument, object);
 }
 
-// An operand's leading dimensions, those of a batch.
-Array leading(Array x) {
-    x.dims -= 2;
-    return x;
+// An operand's leading dimensions, those of a batch, as long as the operand lives.
+Array leading(const Array& x) {
+    return {py::object(), x.data, x.dims - 2, x.shape, x.strides, x.type, false};
 }
 
 // All products of a batch, threads over all of them: a few large ones come one after the other, each to be spread over the
