@@ -99,9 +99,10 @@ struct Head {
     Rows<char> mask;  // strides in bytes
     Type mask_type;   // boolean: says which scores count; else it is added to them
 
-    // Calls body(first key, keys) for the blocks of keys that any of the n queries from q0 on sees.
+    // Calls body(first key, keys) for the blocks of keys that any of the n queries from q0 on sees. Inlined whatever the
+    // compiler thinks of it: else it could not tell that the arrays which body refers to do not overlap.
     template <class Body>
-    void each_block(Index q0, Index n, const Body& body) const {
+    TG_INLINE void each_block(Index q0, Index n, const Body& body) const {
         const Index end = s.causal ? std::min(q0 + n, s.S) : s.S;
         for (Index k0 = 0; k0 < end; k0 += kKeys) body(k0, std::min(kKeys, end - k0));
     }
@@ -238,8 +239,8 @@ struct Arguments {
     }
     template <class T>
     Head<T> head(Index i) const {
-        return {s, head_of<T>(q, i), head_of<T>(k, i), head_of<T>(v, i), head_of<T>(out, i), head_of<T>(g, i), head_of<T>(gq,
-                i), head_of<T>(gk, i), head_of<T>(gv, i), lse.at<T>() + i * s.L, head_of<char>(mask, i), mask.type};
+        return {s, head_of<T>(q, i), head_of<T>(k, i), head_of<T>(v, i), head_of<T>(out, i), head_of<T>(g, i),
+                head_of<T>(gq, i), head_of<T>(gk, i), head_of<T>(gv, i), lse.at<T>() + i * s.L, head_of<char>(mask, i), mask.type};
     }
 };
 
