@@ -240,7 +240,8 @@ struct Arguments {
     template <class T>
     Head<T> head(Index i) const {
         return {s, head_of<T>(q, i), head_of<T>(k, i), head_of<T>(v, i), head_of<T>(out, i), head_of<T>(g, i),
-                head_of<T>(gq, i), head_of<T>(gk, i), head_of<T>(gv, i), lse.at<T>() + i * s.L, head_of<char>(mask, i), mask.type};
+                head_of<T>(gq, i), head_of<T>(gk, i), head_of<T>(gv, i), lse.at<T>() + i * s.L,
+                head_of<char>(mask, i), mask.type};
     }
 };
 

@@ -296,8 +296,9 @@ void backward_weight(const Geometry& k, const T* x, const T* g, T* gw) {
                 }
                 for (const Region& region : p.regions)
                     if (!few)
-                        lookup<T>({from, region.places.data(), Index(region.places.size()), links, p.points(unit, region,
-                                   image_step, links) - links, copy, p.columns.data(), width / kLanes<T>, sum, true});
+                        lookup<T>({from, region.places.data(), Index(region.places.size()), links,
+                                   p.points(unit, region, image_step, links) - links, copy, p.columns.data(),
+                                   width / kLanes<T>, sum, true});
             }
         }
     });

@@ -111,8 +111,9 @@ py::list norm_vjp(const py::tuple& saved, py::handle cotangent, const py::tuple&
             T* const sum = sums + begin / rows.block * 2 * n;
             if (gw.data || gb.data) std::fill(sum, sum + 2 * n, T(0));
             for (Index i = begin, at = i * n; i < end; ++i, at += n)
-                backward_row<Centred>(x.at<T>() + at, w.at<T>(), g.at<T>() + at, n, statistics.at<T>() + 2 * i, gx.data ?
-                                      gx.at<T>() + at : nullptr, gw.data ? sum : nullptr, gb.data ? sum + n : nullptr);
+                backward_row<Centred>(x.at<T>() + at, w.at<T>(), g.at<T>() + at, n, statistics.at<T>() + 2 * i,
+                                      gx.data ? gx.at<T>() + at : nullptr, gw.data ? sum : nullptr,
+                                      gb.data ? sum + n : nullptr);
         });
         const auto add_up = [&](T* out, const T* sum) {
             if (out) std::fill(out, out + n, T(0));

@@ -80,10 +80,9 @@ py::object linear(py::handle x_object, py::handle weight_object, py::handle bias
         bad_shape("linear", "x", "(..., " + std::to_string(weight.shape[1]) + ")", x);
     if (weight.type != x.type) bad_type("linear", "weight", name(x.type), weight);
     const Array bias = optional("linear", "bias", bias_object, x.type, {weight.shape[0]});
-    Index shape[kMaxDims];
-    std::copy_n(x.shape, x.dims, shape);
-    shape[x.dims - 1] = weight.shape[0];
-    Array out = empty(x.type, x.dims, shape);
+    Shape shape(x);
+    shape.sizes[x.dims - 1] = weight.shape[0];
+    Array out = empty(x.type, shape.dims, shape.sizes);
     by_float("linear", "x", x, [&](auto zero) {
         using T = decltype(zero);
         const Matrix<T> a = rows_of<T>(x), b = matrix<T>(weight).transposed();

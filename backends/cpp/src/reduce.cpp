@@ -244,7 +244,6 @@ std::uint64_t axes_of(const char* function, const Array& x, py::handle axes) {
 
 template <class Op>
 void bind(py::module_& module, const char* function, const char* doc) {
-    using py::arg;
     module.def(function, [function](py::handle argument, py::handle axes, bool keepdims) {
         const Array x = view(function, "x", argument);
         const std::uint64_t bits = axes_of(function, x, axes);
@@ -259,7 +258,7 @@ void bind(py::module_& module, const char* function, const char* doc) {
             case Type::boolean: return reduced<Op, std::uint8_t>(x, bits, keepdims);
             default: return numpy(function)(argument, axes, keepdims);
         }
-    }, arg("x"), arg("axes"), arg("keepdims"), doc);
+    }, py::arg("x"), py::arg("axes"), py::arg("keepdims"), doc);
 }
 
 }  // namespace
