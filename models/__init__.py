@@ -28,7 +28,14 @@ def _gpt(vocabulary: int = 65, context: int = 64, layers: int = 4, heads: int = 
     return GPT(vocabulary, context, layers, heads, width)
 
 
+def _lenet(channels: int = 1, size: int = 28, classes: int = 10) -> Module:
+    """LeNet for pictures of `size` x `size` pixels, e.g. `lenet(3, 32)` for CIFAR-10."""
+    from tinygrad_edu.models.lenet import LeNet
+
+    return LeNet(channels, size, classes)
+
+
 @hookimpl
 def register_models() -> dict[str, Callable[..., Module]]:
     """The models that come with the project."""
-    return {"gpt": _gpt, "mlp": _mlp}
+    return {"gpt": _gpt, "lenet": _lenet, "mlp": _mlp}

@@ -1,8 +1,9 @@
 """LeNet: the network that read the digits on bank cheques; two convolutions with pooling, three linear layers.
 
 Source: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to document recognition", 1998,
-section II.B (LeNet-5). As usual today: ReLU in place of the scaled tanh, max-pooling in place of trained averages, every
-map of the second convolution sees all of the first, and softmax with cross entropy in place of radial basis functions.
+section II.B (LeNet-5). As usual today: ReLU in place of the scaled tanh, max-pooling in place of trained averages,
+every map of the second convolution sees all of the first, and softmax with cross entropy in place of radial basis
+functions.
 
 C channels of the pictures, S their side in pixels.
 """
@@ -36,7 +37,7 @@ class LeNet(nn.Module):
         self.fc3 = nn.Linear(84, classes)
 
     def side(self, size: int) -> int:
-        """How many pixels a side of the last feature maps has: each convolution takes 4 unless padded, a pool halves."""
+        """How many pixels a side of the last feature maps has: a convolution takes 4 unless padded, a pool halves."""
         for conv in (self.conv1, self.conv2):
             size = (size - 4 + 2 * conv.padding[0]) // 2
         return size

@@ -140,11 +140,11 @@ def align(name: str, operands: tuple[Any, ...], kinds: str, backend: Backend | N
     """
     if len(operands) == 2:  # two Tensors that agree, a float Tensor and a number: the common cases first
         a, b = operands
-        if isinstance(a, Value) and isinstance(b, Value):
-            if a.data.dtype is b.data.dtype and a.data.dtype.kind in kinds and a.backend is b.backend:
-                if a.data.shape != b.data.shape:
-                    broadcast_shapes(name, a.data.shape, b.data.shape)
-                return a, b
+        tensors = isinstance(a, Value) and isinstance(b, Value)
+        if tensors and a.data.dtype is b.data.dtype and a.data.dtype.kind in kinds and a.backend is b.backend:
+            if a.data.shape != b.data.shape:
+                broadcast_shapes(name, a.data.shape, b.data.shape)
+            return a, b
         if isinstance(a, Value) and type(b) in (float, int) and a.data.dtype.kind == "f":
             return a, constant(b, a.data.dtype, a.backend)
         if isinstance(b, Value) and type(a) in (float, int) and b.data.dtype.kind == "f":

@@ -1,0 +1,53 @@
+"""LeNet: shapes, the same function as in torch, mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+from tinygrad_edu.models.lenet import LeNet
+
+Needs = Callable[[str], ModuleType]
+
+
+def torch_lenet(torch: Any, channels: int, size: int, features: int) -> Any:
+    """The same layers in torch, one after the other."""
+    nn = torch.nn
+    return nn.Sequential(
+        *(nn.Conv2d(channels, 6, 5, padding=2 if size < 32 else 0), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 16, 5, padding=2 if size < 12 else 0), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(features, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
+    ).double()
+
+
+@pytest.mark.parametrize(("channels", "size", "features"), [(1, 8, 64), (1, 28, 400), (3, 32, 400)])
+def test_lenet_is_torchs(needs: Needs, channels: int, size: int, features: int) -> None:
+    """Logits and every gradient in float64: sums of some hundred products in another order differ by 1e-15 each."""
+    torch = needs("torch")
+    ours, theirs = LeNet(channels, size).double(), torch_lenet(torch, channels, size, features)
+    state = [torch.tensor(value.numpy()) for value in ours.state_dict().values()]
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), state, strict=True)))
+    x = np.random.default_rng(0).standard_normal((2, channels, size, size))
+    out, expected = ours(tg.tensor(x)), theirs(torch.tensor(x))
+    np.testing.assert_allclose(out.detach().numpy(), expected.detach().numpy(), rtol=1e-11, atol=1e-12)
+    (out * out).sum().backward()
+    (expected * expected).sum().backward()
+    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert p.grad is not None
+        np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 28, 27), (2, 3, 28, 28), (1, 28, 28)])
+def test_pictures_of_another_size_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"LeNet: expected pictures of shape \(B, 1, 28, 28\), got"):
+        LeNet()(tg.zeros(*shape))
+
+
+def test_too_small_pictures_are_refused() -> None:
+    with pytest.raises(ValueError, match="LeNet: expected pictures of 4 x 4 pixels or more, got size=3"):
+        LeNet(size=3)
