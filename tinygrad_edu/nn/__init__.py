@@ -3,13 +3,14 @@
 # fmt: off
 # ruff: noqa: I001
 from tinygrad_edu.nn import functional, init, utils
+from tinygrad_edu.nn.containers import ModuleDict, ModuleList, Sequential
 from tinygrad_edu.nn.embedding import Embedding
 from tinygrad_edu.nn.function_layers import (
     CELU, ELU, GELU, GLU, SELU, BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Hardsigmoid, Hardswish, Hardtanh,
     HuberLoss, Identity, KLDivLoss, L1Loss, LeakyReLU, LogSigmoid, LogSoftmax, Mish, MSELoss, NLLLoss, ReLU6, SiLU,
     SmoothL1Loss, Softplus, Softsign,
 )
-from tinygrad_edu.nn.layers import Dropout, Flatten, Linear, ReLU, Sequential, Sigmoid, Softmax, Tanh
+from tinygrad_edu.nn.layers import Dropout, Flatten, Linear, ReLU, Sigmoid, Softmax, Tanh
 from tinygrad_edu.nn.module import Module, Parameter
 from tinygrad_edu.nn.normalization import GroupNorm, LayerNorm, RMSNorm
 from tinygrad_edu.nn.recurrent_layers import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
@@ -22,6 +23,7 @@ __all__ = [  # noqa: RUF022
     "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout", "ELU", "Embedding", "Flatten", "GELU", "GLU", "GRU",
     "GRUCell", "GroupNorm", "Hardsigmoid", "Hardswish", "Hardtanh", "HuberLoss", "Identity", "KLDivLoss", "L1Loss",
     "LSTM", "LSTMCell", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d", "Mish",
-    "Module", "NLLLoss", "Parameter", "RMSNorm", "RNN", "RNNCell", "ReLU", "ReLU6", "SELU", "Sequential", "SiLU",
-    "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign", "Tanh", "functional", "init", "utils",
+    "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "RMSNorm", "RNN", "RNNCell", "ReLU", "ReLU6", "SELU",
+    "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Softsign", "Tanh", "functional", "init",
+    "utils",
 ]

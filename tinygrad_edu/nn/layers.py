@@ -1,9 +1,8 @@
-"""The layers of a multi-layer perceptron: Linear, activations, Dropout, Flatten, Sequential."""
+"""The layers of a multi-layer perceptron: Linear, activations, Dropout, Flatten."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from tinygrad_edu import Tensor, flatten, ops, zeros
 from tinygrad_edu.nn import init
@@ -94,30 +93,3 @@ class Flatten(Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, a, b, ...) -> (B, a * b * ...)."""
         return flatten(x, self.start_dim, self.end_dim)
-
-
-class Sequential(Module):
-    """Modules one after the other, under the names "0", "1", ...
-
-    >>> from tinygrad_edu import nn
-    >>> list(nn.Sequential(nn.Linear(2, 3), nn.ReLU()).state_dict())
-    ['0.weight', '0.bias']
-    """
-
-    def __init__(self, *modules: Module) -> None:
-        for i, module in enumerate(modules):
-            if not isinstance(module, Module):
-                raise TypeError(f"Sequential: expected Modules, got {type(module).__name__} at position {i}")
-            setattr(self, str(i), module)
-
-    def forward(self, x: Any) -> Any:
-        """What the last Module makes of what the one before it made, and so on back to x."""
-        for module in self.children():
-            x = module(x)
-        return x
-
-    def __len__(self) -> int:
-        return len(list(self.children()))
-
-    def __getitem__(self, i: int) -> Module:
-        return list(self.children())[i]
