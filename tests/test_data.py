@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -82,8 +84,67 @@ def test_the_real_files(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert dataset.train[0].mean(dtype=np.float64) == pytest.approx(mean, abs=5e-5)
 
 
+@pytest.fixture
+def cifar(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder with the real files of CIFAR-10."""
+    if not (SHARED / "cifar10").is_dir():
+        missing = pytest.fail if os.environ.get("CI") or os.environ.get("TINYGRAD_EDU_REQUIRE") else pytest.skip
+        missing(f"no {SHARED / 'cifar10'}")
+    monkeypatch.setenv("TINYGRAD_EDU_DATA", str(SHARED))
+    return SHARED / "cifar10"
+
+
+def test_the_photographs(cifar: Path) -> None:
+    dataset = data.load("cifar10")
+    check(dataset, "cifar10", (10000, 3, 32, 32), (10000, 3, 32, 32))
+    assert [dataset.classes[i] for i in dataset.train[1][:4]] == ["frog", "truck", "truck", "deer"]
+    assert np.bincount(dataset.test[1]).tolist() == [1000] * 10
+    # the first photograph's top left pixel is (59, 62, 63): see shared/data, and the python version's first row
+    assert (dataset.train[0][0, :, 0, 0] * 255).round().tolist() == [59, 62, 63]
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "no gzip"])
+def test_a_damaged_batch_is_named(cifar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    raw = gzip.decompress((cifar / "data_batch_1.bin.gz").read_bytes())
+    changed = gzip.compress(raw[:-1] + bytes([raw[-1] ^ 1]), 1)
+    (tmp_path / "cifar10").mkdir()
+    path = tmp_path / "cifar10" / "data_batch_1.bin.gz"
+    path.write_bytes({"cut": changed[:-9], "changed": changed, "no gzip": b"<html>not found</html>"}[damage])
+    monkeypatch.setenv("TINYGRAD_EDU_DATA", str(tmp_path))
+    got = "[0-9a-f]{64}" if damage == "changed" else "no gzip file: "
+    with pytest.raises(ValueError, match=f"^{path}: expected data_batch_1.bin with sha256 cee91656.*, got {got}"):
+        data.load("cifar10")
+
+
+def test_an_archive_over_the_network(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two pictures a batch, red and blue ones; the archive is downloaded once."""
+    module = sys.modules["tinygrad_edu.data.cifar10"]
+    contents = {name: bytes([i]) + b"\xff" * 1024 + bytes(2048) for i, name in enumerate(module.SHA256)}
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        for name, raw in contents.items():
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}.bin")
+            member.size = len(raw)
+            archive.addfile(member, io.BytesIO(raw))
+    server.files = {f"/{module.ARCHIVE}": out.getvalue()}
+    monkeypatch.setattr(module, "MIRRORS", (server.address,))
+    monkeypatch.setattr(module, "ARCHIVE_SHA256", sha256(out.getvalue()))
+    monkeypatch.setattr(module, "SHA256", {name: sha256(raw) for name, raw in contents.items()})
+    dataset = data.load("cifar10", batches=3)
+    assert dataset.train[0].shape == (3, 3, 32, 32)
+    assert dataset.train[0].mean(axis=(0, 2, 3)).tolist() == [1, 0, 0]
+    assert (dataset.train[1].tolist(), dataset.test[1].tolist()) == ([0, 1, 2], [5])
+    assert server.asked == [f"/{module.ARCHIVE}"]
+
+
+@pytest.mark.parametrize("batches", [0, 6, "1"])
+def test_a_number_of_batches_that_there_is_not(batches: Any) -> None:
+    with pytest.raises(ValueError, match=f"cifar10: expected 1 to 5 batches, got {batches!r}"):
+        data.load("cifar10", batches=batches)
+
+
 def test_the_names_are_registered() -> None:
-    assert {"digits", "mnist", "fashion-mnist"} <= set(registry.names("datasets"))
+    assert {"cifar10", "digits", "mnist", "fashion-mnist"} <= set(registry.names("datasets"))
     with pytest.raises(ValueError, match=r"unknown dataset 'minst' \(did you mean 'mnist'\?\); there are: .*digits"):
         data.load("minst")
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 
+from tinygrad_edu.data.cifar10 import cifar10
 from tinygrad_edu.data.dataset import Dataset, load
 from tinygrad_edu.data.digits import digits
 from tinygrad_edu.data.loader import DataLoader
 from tinygrad_edu.data.mnist import fashion_mnist, mnist
 from tinygrad_edu.hookspecs import hookimpl
 
-__all__ = ["DataLoader", "Dataset", "digits", "fashion_mnist", "load", "mnist"]
+__all__ = ["DataLoader", "Dataset", "cifar10", "digits", "fashion_mnist", "load", "mnist"]
 
 
 @hookimpl
 def register_datasets() -> dict[str, Callable[..., Dataset]]:
-    """The three sets of small pictures that the first chapters learn from."""
-    return {"digits": digits, "mnist": mnist, "fashion-mnist": fashion_mnist}
+    """The sets of small pictures that the chapters on networks learn from."""
+    return {"cifar10": cifar10, "digits": digits, "mnist": mnist, "fashion-mnist": fashion_mnist}

@@ -20,11 +20,8 @@ def fetch(dataset: str, file: str, sha256: str, mirrors: tuple[str, ...]) -> Pat
     folders) that has it, into the user's cache. Raises ValueError for a file with other contents, ConnectionError,
     saying what to do instead, when no mirror gives it.
     """
-    folder = os.environ.get("TINYGRAD_EDU_DATA")
-    if folder and not Path(folder).is_dir():
-        raise ValueError(f"TINYGRAD_EDU_DATA is {folder!r}, which is no folder; correct it, or unset it to download")
-    local = Path(folder, dataset, file) if folder else None
-    if local is not None and local.exists():
+    local = in_folder(dataset, file)
+    if local is not None:
         found = hashlib.sha256(local.read_bytes()).hexdigest()
         if found != sha256:
             raise ValueError(
@@ -33,6 +30,15 @@ def fetch(dataset: str, file: str, sha256: str, mirrors: tuple[str, ...]) -> Pat
             )
         return local
     return _download(dataset, file, sha256, mirrors)
+
+
+def in_folder(dataset: str, file: str) -> Path | None:
+    """`$TINYGRAD_EDU_DATA/<dataset>/<file>` if it is there. ValueError if the variable names no folder."""
+    folder = os.environ.get("TINYGRAD_EDU_DATA")
+    if folder and not Path(folder).is_dir():
+        raise ValueError(f"TINYGRAD_EDU_DATA is {folder!r}, which is no folder; correct it, or unset it to download")
+    local = Path(folder, dataset, file) if folder else None
+    return local if local is not None and local.exists() else None
 
 
 def _download(dataset: str, file: str, sha256: str, mirrors: tuple[str, ...]) -> Path:
