@@ -35,7 +35,43 @@ def _lenet(channels: int = 1, size: int = 28, classes: int = 10) -> Module:
     return LeNet(channels, size, classes)
 
 
+def _convnet(channels: int = 1, size: int = 28, classes: int = 10) -> Module:
+    """The network of PyTorch's `mnist` example, e.g. `convnet()` for MNIST."""
+    from tinygrad_edu.models.convnet import ConvNet
+
+    return ConvNet(channels, size, classes)
+
+
+def _resnet(depth: int = 20, channels: int = 3, classes: int = 10) -> Module:
+    """ResNet for pictures as small as CIFAR-10's, e.g. `resnet(56)`."""
+    from tinygrad_edu.models.resnet import ResNet
+
+    return ResNet(depth, channels, classes)
+
+
+def _vae(size: int = 28, hidden: int = 400, code: int = 20) -> Module:
+    """Variational autoencoder of linear layers for grey pictures, e.g. `vae(code=2)`."""
+    from tinygrad_edu.models.vae import VAE
+
+    return VAE(size, hidden, code)
+
+
+def _conv_vae(size: int = 28, channels: int = 32, code: int = 20) -> Module:
+    """Variational autoencoder with convolutions, for grey pictures, e.g. `conv_vae(code=2)`."""
+    from tinygrad_edu.models.vae import ConvVAE
+
+    return ConvVAE(size, channels, code)
+
+
 @hookimpl
 def register_models() -> dict[str, Callable[..., Module]]:
     """The models that come with the project."""
-    return {"gpt": _gpt, "lenet": _lenet, "mlp": _mlp}
+    return {
+        "conv-vae": _conv_vae,
+        "convnet": _convnet,
+        "gpt": _gpt,
+        "lenet": _lenet,
+        "mlp": _mlp,
+        "resnet": _resnet,
+        "vae": _vae,
+    }
