@@ -29,18 +29,15 @@ class LeNet(nn.Module):
         if size < 4:
             raise ValueError(f"LeNet: expected pictures of 4 x 4 pixels or more, got size={size}")
         self.channels, self.size = channels, size
-        self.conv1 = nn.Conv2d(channels, 6, 5, padding=2 if size < 32 else 0)
-        self.conv2 = nn.Conv2d(6, 16, 5, padding=2 if size < 12 else 0)
-        side = self.side(size)
+        paddings = (2 if size < 32 else 0, 2 if size < 12 else 0)
+        self.conv1 = nn.Conv2d(channels, 6, 5, padding=paddings[0])
+        self.conv2 = nn.Conv2d(6, 16, 5, padding=paddings[1])
+        side = size  # of the last feature maps: a convolution takes 4 pixels unless padded, a pool halves
+        for padding in paddings:
+            side = (side - 4 + 2 * padding) // 2
         self.fc1 = nn.Linear(16 * side * side, 120)
         self.fc2 = nn.Linear(120, 84)
         self.fc3 = nn.Linear(84, classes)
-
-    def side(self, size: int) -> int:
-        """How many pixels a side of the last feature maps has: a convolution takes 4 unless padded, a pool halves."""
-        for conv in (self.conv1, self.conv2):
-            size = (size - 4 + 2 * conv.padding[0]) // 2
-        return size
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, S, S) -> logits (B, classes). ValueError for pictures of another kind or size."""

@@ -140,8 +140,8 @@ def align(name: str, operands: tuple[Any, ...], kinds: str, backend: Backend | N
     """
     if len(operands) == 2:  # two Tensors that agree, a float Tensor and a number: the common cases first
         a, b = operands
-        tensors = isinstance(a, Value) and isinstance(b, Value)
-        if tensors and a.data.dtype is b.data.dtype and a.data.dtype.kind in kinds and a.backend is b.backend:
+        both = isinstance(a, Value) and isinstance(b, Value)
+        if both and a.data.dtype is b.data.dtype and a.data.dtype.kind in kinds and a.backend is b.backend:
             if a.data.shape != b.data.shape:
                 broadcast_shapes(name, a.data.shape, b.data.shape)
             return a, b
