@@ -7,6 +7,7 @@ logarithm of softmax, is left to the loss here: `cross_entropy` of logits is `nl
 from __future__ import annotations
 
 from tinygrad_edu import Tensor, nn
+from tinygrad_edu.models.pictures import check_pictures
 from tinygrad_edu.nn import functional as F
 
 
@@ -30,9 +31,7 @@ class ConvNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, S, S) -> logits (B, classes). ValueError for pictures of another kind or size."""
-        if x.shape[1:] != (self.channels, self.size, self.size):
-            expected = f"(B, {self.channels}, {self.size}, {self.size})"
-            raise ValueError(f"ConvNet: expected pictures of shape {expected}, got {x.shape}")
+        check_pictures("ConvNet", x, self.channels, self.size)
         x = self.conv1(x).relu()  # (B, 32, S - 2, S - 2)
         x = self.conv2(x).relu()  # (B, 64, S - 4, S - 4)
         x = self.dropout1(F.max_pool2d(x, 2))

@@ -11,6 +11,7 @@ C channels of the pictures, S their side in pixels.
 from __future__ import annotations
 
 from tinygrad_edu import Tensor, nn
+from tinygrad_edu.models.pictures import check_pictures
 from tinygrad_edu.nn import functional as F
 
 
@@ -41,9 +42,7 @@ class LeNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, S, S) -> logits (B, classes). ValueError for pictures of another kind or size."""
-        if x.shape[1:] != (self.channels, self.size, self.size):
-            expected = f"(B, {self.channels}, {self.size}, {self.size})"
-            raise ValueError(f"LeNet: expected pictures of shape {expected}, got {x.shape}")
+        check_pictures("LeNet", x, self.channels, self.size)
         x = F.max_pool2d(self.conv1(x).relu(), 2)  # (B, 6, S/2, S/2)
         x = F.max_pool2d(self.conv2(x).relu(), 2)  # (B, 16, side, side)
         x = self.fc1(x.flatten(1)).relu()

@@ -18,6 +18,7 @@ from __future__ import annotations
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
 from tinygrad_edu import Tensor, nn
+from tinygrad_edu.models.pictures import check_pictures
 
 
 class VAE(nn.Module):
@@ -36,9 +37,7 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures (B, 1, S, S), or ValueError -> means and log variances of their codes, (B, Z) each."""
-        if x.shape[1:] != (1, self.size, self.size):
-            expected = f"(B, 1, {self.size}, {self.size})"
-            raise ValueError(f"{type(self).__name__}: expected pictures of shape {expected}, got {x.shape}")
+        check_pictures(type(self).__name__, x, 1, self.size)
         h = self.encoder(x)
         return self.mean(h), self.log_var(h)
 

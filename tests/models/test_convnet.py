@@ -31,20 +31,14 @@ def torch_convnet(torch: Any) -> Any:
     return Net()
 
 
-def test_convnet_is_the_examples(needs: Needs) -> None:
+def test_convnet_is_the_examples(needs: Needs, same_as_torch: Any) -> None:
     torch = needs("torch")
     torch.manual_seed(0)
     ours, theirs = ConvNet().double().eval(), torch_convnet(torch).double()
     ours.load_state_dict(theirs.state_dict())
     assert list(ours.state_dict()) == list(theirs.state_dict())
     x = np.random.default_rng(0).standard_normal((2, 1, 28, 28))
-    out, expected = ours(tg.tensor(x)), theirs(torch.tensor(x))
-    np.testing.assert_allclose(out.detach().numpy(), expected.detach().numpy(), rtol=1e-10, atol=1e-12)
-    (out * out).sum().backward()
-    (expected * expected).sum().backward()
-    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
-        assert p.grad is not None
-        np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-9, atol=1e-11)
+    same_as_torch(ours, theirs, x)
 
 
 def test_dropout_drops_in_training_alone() -> None:

@@ -26,20 +26,13 @@ def torch_lenet(torch: Any, channels: int, size: int, features: int) -> Any:
 
 
 @pytest.mark.parametrize(("channels", "size", "features"), [(1, 8, 64), (1, 28, 400), (3, 32, 400)])
-def test_lenet_is_torchs(needs: Needs, channels: int, size: int, features: int) -> None:
-    """Logits and every gradient in float64: sums of some hundred products in another order differ by 1e-15 each."""
+def test_lenet_is_torchs(needs: Needs, same_as_torch: Any, channels: int, size: int, features: int) -> None:
     torch = needs("torch")
     ours, theirs = LeNet(channels, size).double(), torch_lenet(torch, channels, size, features)
     state = [torch.tensor(value.numpy()) for value in ours.state_dict().values()]
     theirs.load_state_dict(dict(zip(theirs.state_dict(), state, strict=True)))
     x = np.random.default_rng(0).standard_normal((2, channels, size, size))
-    out, expected = ours(tg.tensor(x)), theirs(torch.tensor(x))
-    np.testing.assert_allclose(out.detach().numpy(), expected.detach().numpy(), rtol=1e-11, atol=1e-12)
-    (out * out).sum().backward()
-    (expected * expected).sum().backward()
-    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
-        assert p.grad is not None
-        np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-10, atol=1e-11)
+    same_as_torch(ours, theirs, x)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 28, 27), (2, 3, 28, 28), (1, 28, 28)])

@@ -14,7 +14,7 @@ import zlib
 import numpy as np
 
 from tinygrad_edu.data.dataset import Dataset
-from tinygrad_edu.data.fetch import fetch, in_folder
+from tinygrad_edu.data.fetch import damaged, fetch, in_folder
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 ARCHIVE, MIRRORS = "cifar-10-binary.tar.gz", ("https://www.cs.toronto.edu/~kriz/",)
@@ -52,12 +52,12 @@ def _pictures(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _contents(name: str) -> bytes:
     """The bytes of one of the archive's files. ValueError if they are not the published ones."""
-    path = in_folder("cifar10", f"{name}.bin.gz")
+    local = in_folder("cifar10", f"{name}.bin.gz")
+    path = local or fetch("cifar10", ARCHIVE, ARCHIVE_SHA256, MIRRORS)
     try:
-        if path is not None:
+        if local:
             raw = gzip.decompress(path.read_bytes())
         else:
-            path = fetch("cifar10", ARCHIVE, ARCHIVE_SHA256, MIRRORS)
             with tarfile.open(path) as archive:
                 file = archive.extractfile(f"cifar-10-batches-bin/{name}.bin")
                 raw = file.read() if file else b""
@@ -65,8 +65,5 @@ def _contents(name: str) -> bytes:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         found = f"no gzip file: {error}"
     if found != SHA256[name]:
-        raise ValueError(
-            f"{path}: expected {name}.bin with sha256 {SHA256[name]}, got {found}; the file is damaged or another: "
-            "put the original there, or remove it to have it downloaded"
-        )
+        raise damaged(path, f"{name}.bin with sha256 {SHA256[name]}", found)
     return raw

@@ -41,6 +41,13 @@ def in_folder(dataset: str, file: str) -> Path | None:
     return local if local is not None and local.exists() else None
 
 
+def damaged(path: Path, expected: str, got: str) -> ValueError:
+    """The error for a file that is not what it should be."""
+    return ValueError(
+        f"{path}: expected {expected}, got {got}; put an undamaged copy there, or remove it to have it downloaded"
+    )
+
+
 def _download(dataset: str, file: str, sha256: str, mirrors: tuple[str, ...]) -> Path:
     """Download to a temporary file, check, rename: a file that is wrong or incomplete is never left behind."""
     pooch = require("pooch", "viz")

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tinygrad_edu.data.fetch import damaged
+
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -23,18 +25,18 @@ def read_idx(path: Path) -> np.ndarray:
     try:
         raw = gzip.decompress(path.read_bytes())
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise _damaged(path, "a gzip file", str(error)) from error
+        raise damaged(path, "a gzip file", str(error)) from error
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in DTYPES or raw[3] > 64:  # NumPy has 64 dimensions
         types = ", ".join(f"{code:02x}" for code in DTYPES)
-        raise _damaged(path, f"to begin with 00 00, a type ({types}) and a rank", raw[:4].hex(" ") or "nothing")
+        raise damaged(path, f"to begin with 00 00, a type ({types}) and a rank", raw[:4].hex(" ") or "nothing")
     dtype, rank = np.dtype(DTYPES[raw[2]]), raw[3]
     start = 4 + 4 * rank
     if len(raw) < start:
-        raise _damaged(path, f"{start} bytes of header for rank {rank}", f"{len(raw)} bytes")
+        raise damaged(path, f"{start} bytes of header for rank {rank}", f"{len(raw)} bytes")
     shape = tuple(np.frombuffer(raw, ">u4", rank, offset=4).tolist())
     size = start + math.prod(shape) * dtype.itemsize
     if len(raw) != size:
-        raise _damaged(path, f"{size} bytes for {dtype.name} of shape {shape}", f"{len(raw)} bytes")
+        raise damaged(path, f"{size} bytes for {dtype.name} of shape {shape}", f"{len(raw)} bytes")
     return np.frombuffer(raw, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
 
 
@@ -46,17 +48,11 @@ def read_pictures(images: Path, labels: Path, classes: int) -> tuple[np.ndarray,
     """
     x, y = read_idx(images), read_idx(labels)
     if x.ndim != 3 or x.dtype != np.uint8:
-        raise _damaged(images, "uint8 of shape (N, H, W), magic 2051", f"{x.dtype} of shape {x.shape}")
+        raise damaged(images, "uint8 of shape (N, H, W), magic 2051", f"{x.dtype} of shape {x.shape}")
     if y.ndim != 1 or y.dtype != np.uint8:
-        raise _damaged(labels, "uint8 of shape (N,), magic 2049", f"{y.dtype} of shape {y.shape}")
+        raise damaged(labels, "uint8 of shape (N,), magic 2049", f"{y.dtype} of shape {y.shape}")
     if len(x) != len(y):
-        raise _damaged(labels, f"{len(x)} labels, as many as there are pictures in {images.name}", f"{len(y)}")
+        raise damaged(labels, f"{len(x)} labels, as many as there are pictures in {images.name}", f"{len(y)}")
     if len(y) and y.max() >= classes:
-        raise _damaged(labels, f"labels in 0..{classes - 1}", f"{y.max()} at place {y.argmax()}")
+        raise damaged(labels, f"labels in 0..{classes - 1}", f"{y.max()} at place {y.argmax()}")
     return x[:, None].astype(np.float32) / np.float32(255), y.astype(np.int64)
-
-
-def _damaged(path: Path, expected: str, got: str) -> ValueError:
-    return ValueError(
-        f"{path}: expected {expected}, got {got}; put an undamaged copy there, or remove it to have it downloaded"
-    )

@@ -11,7 +11,8 @@
 // * order: panels are *packed*, copied so that the innermost loop reads them one element after the other. It is then that
 //   a transposed operand is turned, sixteen rows at once in registers.
 //
-// Where an operand is used only a few times, packing costs more than it brings: then tiles read it in place.
+// Where an operand is used only a few times, packing costs more than it brings: then tiles read it in place, and are lower
+// and wider, 7 rows of 4 vectors, so that more of each row of b is read at once.
 // Threads share the tiles of c; each element's sum is taken in the same order whoever does it: same bits always.
 
 #include "gemm.hpp"
