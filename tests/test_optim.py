@@ -22,7 +22,7 @@ class Bodies(NumpyBackend):
     """The NumPy backend without kernels: the updates' bodies run."""
 
     name = "bodies"
-    sgd = rmsprop = adam = linear = cross_entropy = None  # type: ignore[assignment]
+    sgd = rmsprop = adadelta = adam = linear = cross_entropy = None  # type: ignore[assignment]
 
 
 BACKENDS = {"kernels": NumpyBackend(), "bodies": Bodies()}
@@ -41,6 +41,8 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("Adam", {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-4, "weight_decay": 0.05}),
     ("AdamW", {"lr": 0.01}),
     ("AdamW", {"lr": 0.01, "betas": (0.8, 0.95), "weight_decay": 0.3}),
+    ("Adadelta", {"lr": 1.0, "eps": 1e-3}),
+    ("Adadelta", {"lr": 3.0, "rho": 0.7, "eps": 1e-2, "weight_decay": 0.01}),
 ]
 IDS = ["-".join([name, *map(str, settings)]) for name, settings in SETTINGS]
 # Rounding errors grow along a training, by the loss's curvature; in 200 steps of this one they stay well below it.
@@ -106,7 +108,7 @@ def test_200_steps_are_torchs(needs: Needs, backend: str, name: str, settings: d
     assert_same_weights(ours, theirs)
 
 
-@pytest.mark.parametrize("name", ["SGD", "RMSprop", "Adam", "AdamW"])
+@pytest.mark.parametrize("name", ["SGD", "RMSprop", "Adadelta", "Adam", "AdamW"])
 def test_the_defaults_are_torchs(needs: Needs, name: str) -> None:
     torch = needs("torch")
     ours, theirs = Ours(), Theirs(torch)
@@ -181,8 +183,8 @@ def test_frozen_parameters_are_left_alone() -> None:
 
 # --- state -----------------------------------------------------------------------------------------------------------
 
-STATEFUL = [SETTINGS[i] for i in (0, 3, 6, 9, 11, 13)]
-STATEFUL_IDS = [IDS[i] for i in (0, 3, 6, 9, 11, 13)]
+STATEFUL = [SETTINGS[i] for i in (0, 3, 6, 9, 11, 13, 14)]
+STATEFUL_IDS = [IDS[i] for i in (0, 3, 6, 9, 11, 13, 14)]
 
 
 @pytest.mark.parametrize(("name", "settings"), STATEFUL, ids=STATEFUL_IDS)
@@ -255,6 +257,7 @@ def p() -> Any:
 MISTAKES: list[tuple[type[Exception], Callable[[], Any], str]] = [
     (ValueError, lambda: optim.SGD([]), "SGD: expected at least one parameter, got none"),
     (ValueError, lambda: optim.SGD([p()], lr=-0.1), "SGD: expected lr to be a finite number >= 0, got -0.1"),
+    (ValueError, lambda: optim.Adadelta([p()], rho=1.1), "Adadelta: expected rho from 0 to 1, got 1.1"),
     (ValueError, lambda: optim.Adam([p()], lr=math.nan), "Adam: expected lr to be a finite number >= 0, got nan"),
     (ValueError, lambda: optim.Adam([p()], lr=math.inf), "Adam: expected lr to be a finite number >= 0, got inf"),
     (ValueError, lambda: optim.Adam([p()], eps=-1e-8), "Adam: expected eps to be a finite number >= 0, got -1e-08"),

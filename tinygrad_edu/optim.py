@@ -1,10 +1,9 @@
 """Optimizers, torch's names, arguments, defaults and `state_dict` layout; the schedules are in `optim.lr_scheduler`.
 
-Each optimizer's update is a plain function on one parameter, `sgd`, `rmsprop`, `adam`, written in backend primitives
-below its formula. A backend may offer a one-pass kernel of the same name, which takes lists of arrays, one
-for each parameter; it is used instead. All state
-is made in the constructor, and the learning rate and the step count are 0-d arrays, changed by `assign`: so a step is
-a fixed list of backend calls.
+Each optimizer's update is a plain function on one parameter, `sgd`, `rmsprop`, `adadelta`, `adam`, written in backend
+primitives below its formula. A backend may offer a one-pass kernel of the same name, which takes lists of arrays, one
+for each parameter; it is used instead. All state is made in the constructor, and the learning rate and the step count
+are 0-d arrays, changed by `assign`: so a step is a fixed list of backend calls.
 """
 
 from __future__ import annotations
@@ -64,6 +63,31 @@ def rmsprop(
         b.assign(momentum_buffer, b.add(b.mul(momentum_buffer, momentum), step))
         step = momentum_buffer
     b.assign(p, b.sub(p, b.mul(step, b.cast(lr, p.dtype))))
+
+
+def adadelta(
+    b: Backend,
+    p: Array,
+    g: Array,
+    lr: Array,
+    square_avg: Array,
+    acc_delta: Array,
+    *,
+    rho: float,
+    eps: float,
+    weight_decay: float,
+) -> None:
+    """s = ρ s + (1 - ρ) g²;  Δ = g √(d + ε) / √(s + ε);  d = ρ d + (1 - ρ) Δ²;  p -= η Δ.
+
+    A step has the size of the earlier ones, as √d / √s says: the units of p, not those of p's gradient.
+    Source: M. Zeiler, "ADADELTA: an adaptive learning rate method", 2012, arXiv:1212.5701, algorithm 1 (η = 1 there).
+    """
+    if weight_decay:
+        g = b.add(g, b.mul(p, weight_decay))
+    b.assign(square_avg, b.add(b.mul(square_avg, rho), b.mul(b.mul(g, g), 1.0 - rho)))
+    delta = b.mul(b.div(b.sqrt(b.add(acc_delta, eps)), b.sqrt(b.add(square_avg, eps))), g)
+    b.assign(acc_delta, b.add(b.mul(acc_delta, rho), b.mul(b.mul(delta, delta), 1.0 - rho)))
+    b.assign(p, b.sub(p, b.mul(delta, b.cast(lr, p.dtype))))
 
 
 def adam(
@@ -161,6 +185,8 @@ class Optimizer:
                 raise ValueError(f"{name}: expected two betas from 0 to below 1, got {value}")
         elif not isinstance(value, (bool, int, float)) or not 0.0 <= value < math.inf:
             raise ValueError(f"{name}: expected {key} to be a finite number >= 0, got {value!r}")
+        elif key == "rho" and value > 1.0:
+            raise ValueError(f"{name}: expected rho from 0 to 1, got {value}")
 
     def zero_grad(self) -> None:
         """Forget all gradients (they become None)."""
@@ -218,7 +244,7 @@ class Optimizer:
         arrays: list[tuple[Tensor, np.ndarray]] = []
         for i, own in enumerate(self.state.values()):
             slots = loaded.get(i, {})
-            if {*own} != {*slots} - ({"step"} - {*own}):  # torch's RMSprop counts its steps and makes no use of it
+            if {*own} != {*slots} - ({"step"} - {*own}):  # torch's RMSprop and Adadelta count, and make no use of it
                 raise ValueError(f"{name}: parameter {i} has state {sorted(own)}, the one loaded {sorted(slots)}")
             for slot, tensor in own.items():
                 value = slots[slot]
@@ -276,6 +302,21 @@ class RMSprop(Optimizer):
 
     def slots(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         return ("square_avg", "momentum_buffer") if settings["momentum"] else ("square_avg",)
+
+
+class Adadelta(Optimizer):
+    """Gradients scaled to the size of the steps before. See `adadelta` for the formula."""
+
+    update = staticmethod(adadelta)
+    settings = ("rho", "eps", "weight_decay")
+
+    def __init__(
+        self, params: Any, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(params, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
+
+    def slots(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        return ("square_avg", "acc_delta")
 
 
 class Adam(Optimizer):

@@ -20,7 +20,12 @@ from tinygrad_edu.testing.variants import LAYOUTS
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-STEPS: dict[str, Callable[..., None]] = {"sgd": optim.sgd, "rmsprop": optim.rmsprop, "adam": optim.adam}
+STEPS: dict[str, Callable[..., None]] = {
+    "sgd": optim.sgd,
+    "rmsprop": optim.rmsprop,
+    "adadelta": optim.adadelta,
+    "adam": optim.adam,
+}
 EACH_CASE = [
     case for row in ROWS if row.name in FUSED for dtype in ("float32", "float64") for case in cases(row, dtype)
 ]
@@ -100,6 +105,8 @@ def settings(name: str) -> list[dict[str, Any]]:
             for momentum in (0.0, 0.9)
             for decay in (0.0, 0.1)
         ]
+    if name == "adadelta":
+        return [{"rho": 0.9, "eps": 1e-6, "weight_decay": decay} for decay in (0.0, 0.1)]
     return [
         {"beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": decay, "decoupled": decoupled}
         for decay in (0.0, 0.1)
@@ -113,6 +120,7 @@ def arrays(name: str, chosen: dict[str, Any], shape: tuple[int, ...], dtype: str
     state = {
         "sgd": [np.zeros_like(p)] * (chosen.get("momentum", 0.0) > 0),
         "rmsprop": [np.zeros_like(p)] * (1 + (chosen.get("momentum", 0.0) > 0)),
+        "adadelta": [np.zeros_like(p), np.zeros_like(p)],
         "adam": [np.zeros(()), np.zeros_like(p), np.zeros_like(p)],
     }
     return [p, np.array(0.05), *state[name]]

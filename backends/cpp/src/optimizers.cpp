@@ -111,6 +111,21 @@ void rmsprop(const py::list& params, const py::list& grads, py::handle lr, const
     });
 }
 
+void adadelta(const py::list& params, const py::list& grads, py::handle lr, const py::list& squares,
+              const py::list& deltas, double rho, double eps, double weight_decay) {
+    Parameters all("adadelta", params, grads, lr, {&squares, &deltas});
+    all.step([=, rate = all.rate](std::size_t) {
+        return [=](auto& p, auto g, auto& s, auto& d) {
+            using T = decltype(g);
+            const T slope = g + T(weight_decay) * p;
+            s = T(rho) * s + T(1 - rho) * (slope * slope);
+            const T delta = std::sqrt(d + T(eps)) / std::sqrt(s + T(eps)) * slope;
+            d = T(rho) * d + T(1 - rho) * (delta * delta);
+            p -= T(rate) * delta;
+        };
+    });
+}
+
 void adam(const py::list& params, const py::list& grads, py::handle lr, const py::list& steps, const py::list& firsts,
           const py::list& seconds, double beta1, double beta2, double eps, double weight_decay, bool decoupled) {
     Parameters all("adam", params, grads, lr, {&firsts, &seconds});
@@ -144,6 +159,8 @@ void bind_optimizers(py::module_& module) {
     module.def("rmsprop", &rmsprop, arg("params"), arg("grads"), arg("lr"), arg("square_avgs"),
                arg("momentum_buffers") = py::list(), py::kw_only(), arg("alpha"), arg("eps"), arg("weight_decay"),
                arg("momentum"), "See tinygrad_edu.optim.rmsprop.");
+    module.def("adadelta", &adadelta, arg("params"), arg("grads"), arg("lr"), arg("square_avgs"), arg("acc_deltas"),
+               py::kw_only(), arg("rho"), arg("eps"), arg("weight_decay"), "See tinygrad_edu.optim.adadelta.");
     module.def("adam", &adam, arg("params"), arg("grads"), arg("lr"), arg("steps"), arg("exp_avgs"), arg("exp_avg_sqs"),
                py::kw_only(), arg("beta1"), arg("beta2"), arg("eps"), arg("weight_decay"), arg("decoupled"),
                "See tinygrad_edu.optim.adam.");
