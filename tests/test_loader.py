@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -109,3 +110,56 @@ def test_a_state_of_another_loader_is_refused() -> None:
     loader = data.DataLoader(np.zeros(4), batch_size=2)
     with pytest.raises(ValueError, match=re.escape("expected a batch in 0..2 of an epoch, got 3")):
         loader.load_state_dict({"epoch": 0, "batch": 3})
+
+
+def jitter(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return x + rng.random(x.shape)
+
+
+@pytest.mark.parametrize("transform", [None, jitter], ids=["as they are", "transformed"])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_batches_prepared_in_the_background_are_the_same(transform: Any, shuffle: bool) -> None:
+    def new(background: bool) -> data.DataLoader:
+        return data.DataLoader(
+            np.arange(10.0), batch_size=3, shuffle=shuffle, seed=1, transform=transform, background=background
+        )
+
+    here, there = new(False), new(True)
+    epochs = [batches(here) for _ in range(3)]
+    assert [batches(there) for _ in range(3)] == epochs
+    assert (epochs[0] == epochs[1]) is (not shuffle and transform is None)
+    resumed = new(True)
+    for _ in zip(range(2), resumed, strict=False):  # leaves the loop in the middle of an epoch
+        pass
+    assert resumed.state_dict() == {"epoch": 0, "batch": 2}
+    another = new(False)
+    another.load_state_dict(resumed.state_dict())
+    assert batches(another) == batches(resumed) == epochs[0][2:]
+    assert batches(resumed) == epochs[1]
+
+
+def test_the_next_batch_is_prepared_while_this_one_is_in_use() -> None:
+    second = threading.Event()
+    seen = []
+
+    def watched(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        seen.append(threading.current_thread())
+        if len(seen) == 2:
+            second.set()
+        return x
+
+    loader = data.DataLoader(np.arange(4), batch_size=2, transform=watched, background=True)
+    next(iter(loader))
+    assert second.wait(timeout=30)  # seconds; without a second thread it would never come
+    assert threading.main_thread() not in seen
+
+
+def test_a_mistake_in_the_background_is_raised_in_the_loop() -> None:
+    def broken(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        raise ValueError("no picture")
+
+    loader = data.DataLoader(np.arange(4), batch_size=2, transform=broken, background=True)
+    with pytest.raises(ValueError, match="no picture"):
+        next(iter(loader))
+    assert loader.state_dict() == {"epoch": 0, "batch": 0}
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("DataLoader")]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from tinygrad_edu.data.augment import random_crop, random_flip
 from tinygrad_edu.data.cifar10 import cifar10
 from tinygrad_edu.data.dataset import Dataset, load
 from tinygrad_edu.data.digits import digits
@@ -9,7 +10,7 @@ from tinygrad_edu.data.loader import DataLoader
 from tinygrad_edu.data.mnist import fashion_mnist, mnist
 from tinygrad_edu.hookspecs import hookimpl
 
-__all__ = ["DataLoader", "Dataset", "cifar10", "digits", "fashion_mnist", "load", "mnist"]
+__all__ = ["DataLoader", "Dataset", "cifar10", "digits", "fashion_mnist", "load", "mnist", "random_crop", "random_flip"]
 
 
 @hookimpl

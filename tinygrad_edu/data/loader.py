@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -17,6 +18,10 @@ class DataLoader:
     `epoch` (epochs finished) and `batch` (batches taken of this one): an iteration goes on where the last one stopped,
     and after its last batch the next iteration is the next epoch.
 
+    `transform(x, rng)` gives a batch's first array another form each time it is read, a random crop say; its `rng`
+    depends on seed, epoch and batch alone, too. With `background` a second thread prepares the next batch during the
+    training step: worth it where preparing takes longer than handing over, some 0.1 ms. The batches are the same.
+
     >>> loader = DataLoader(np.arange(5), batch_size=2, shuffle=False)
     >>> [x.numpy().tolist() for x, in loader]
     [[0, 1], [2, 3], [4]]
@@ -25,10 +30,18 @@ class DataLoader:
     """
 
     def __init__(
-        self, *arrays: np.ndarray, batch_size: int, shuffle: bool = True, seed: int = 0, drop_last: bool = False
+        self,
+        *arrays: np.ndarray,
+        batch_size: int,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+        transform: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None,
+        background: bool = False,
     ) -> None:
         _check(arrays, batch_size, seed)
         self.arrays, self.batch_size, self.shuffle, self.seed = arrays, batch_size, shuffle, seed
+        self.transform, self.background = transform, background
         self.epoch, self.batch = 0, 0
         self.samples = len(arrays[0])  # of an epoch
         if drop_last:
@@ -41,16 +54,34 @@ class DataLoader:
         return -(-self.samples // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[tg.Tensor, ...]]:
-        order = self._order()
-        while self.batch < len(self):
-            start = self.batch * self.batch_size
-            stop = min(start + self.batch_size, self.samples)
+        for arrays in self._in_background() if self.background else self._one_by_one():
             self.batch += 1  # now, and not after the loop's body: a state taken at its end is that of the next batch
-            if order is None:
-                yield tuple(tg.tensor(array[start:stop]) for array in self.arrays)
-            else:
-                yield tuple(tg.from_numpy(array.take(order[start:stop], axis=0)) for array in self.arrays)
+            yield tuple(tg.from_numpy(array) for array in arrays)
         self.epoch, self.batch = self.epoch + 1, 0
+
+    def _one_by_one(self) -> Iterator[list[np.ndarray]]:
+        order = self._order()
+        for batch in range(self.batch, len(self)):
+            yield self._prepared(order, batch)
+
+    def _in_background(self) -> Iterator[list[np.ndarray]]:
+        """The same, the next one prepared by a second thread while the one yielded is in use."""
+        order, first = self._order(), self.batch
+        with ThreadPoolExecutor(1, thread_name_prefix="DataLoader") as worker:
+            coming = worker.submit(self._prepared, order, first)
+            for batch in range(first + 1, len(self) + 1):
+                arrays = coming.result()
+                if batch < len(self):
+                    coming = worker.submit(self._prepared, order, batch)
+                yield arrays
+
+    def _prepared(self, order: np.ndarray | None, batch: int) -> list[np.ndarray]:
+        """The arrays of one batch, its own copies."""
+        part = slice(batch * self.batch_size, min((batch + 1) * self.batch_size, self.samples))
+        arrays = [array[part].copy() if order is None else array.take(order[part], axis=0) for array in self.arrays]
+        if self.transform is not None:
+            arrays[0] = self.transform(arrays[0], self._random(batch))
+        return arrays
 
     def state_dict(self) -> dict[str, int]:
         """Where the loader stands."""
@@ -66,8 +97,12 @@ class DataLoader:
         """This epoch's permutation of the samples; None when they come as they are."""
         if not self.shuffle:
             return None
+        return self._random().permutation(len(self.arrays[0]))
+
+    def _random(self, batch: int = -1) -> np.random.Generator:
+        """The random numbers of this epoch's order or, from a counter far from there, of a batch's transform."""
         key = np.array([self.seed, self.epoch], np.uint64)  # Philox: any two keys give unrelated streams
-        return np.random.Generator(np.random.Philox(key=key)).permutation(len(self.arrays[0]))
+        return np.random.Generator(np.random.Philox(counter=[0, 0, 0, batch + 1], key=key))
 
 
 def _check(arrays: tuple[np.ndarray, ...], batch_size: int, seed: int) -> None:
