@@ -40,11 +40,12 @@ mutants: .venv/.installed-test
 
 # The C++ kernels under AddressSanitizer and UBSan: built into build/sanitize, from where TINYGRAD_EDU_KERNELS lets the
 # package take them. The sanitizer's library must be loaded before Python, and libstdc++ with it, whose exceptions it
-# watches. Python never gives back all memory at its end, hence no search for leaks.
+# watches. Python never gives back all memory at its end, hence no search for leaks. Pytest's usual capturing would take
+# the sanitizer's last words.
 SANITIZE_ISA ?= $(shell .venv/bin/python -c "from tinygrad_edu.backends.cpp import chosen_isa; print(chosen_isa())")
 SANITIZED = LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 TINYGRAD_EDU_KERNELS=$(CURDIR)/build/sanitize \
-	TINYGRAD_EDU_ISA=$(SANITIZE_ISA) OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+	TINYGRAD_EDU_ISA=$(SANITIZE_ISA) OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 PYTEST_ADDOPTS=--capture=sys
 
 sanitize: .venv/.installed-test
 	cmake -S . -B build/sanitize -DTINYGRAD_EDU_SANITIZE=ON -DTINYGRAD_EDU_ISAS=$(SANITIZE_ISA) \

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from tinygrad_edu.backends import cpp, numpy_erf
 from tinygrad_edu.testing.compare import assert_close
 
 TURN_LIMIT = 1e6  # where sin and cos change to the C library's
-BUILT = [isa for isa in cpp.ISAS if isa in cpp._compiled("_cpu").supported() and find_spec(f"{cpp.__name__}._{isa}")]
+BUILT = [isa for isa in cpp.ISAS if isa in cpp._compiled("_cpu").supported() and cpp._is_built(isa)]
 TRUE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     **{name: getattr(np, name) for name in ("exp", "expm1", "log", "log1p", "tanh", "sin", "cos")},
     "erf": numpy_erf.erf,

@@ -58,8 +58,10 @@ py::object random(const py::array_t<Word>& key, const py::tuple& shape, py::hand
     const int dims = static_cast<int>(shape.size());
     if (dims > kMaxDims) throw py::value_error("random: expected at most 64 dimensions, got " + std::to_string(dims));
     for (int d = 0; d < dims; ++d) sizes[d] = shape[static_cast<std::size_t>(d)].cast<Index>();
+    Word words[2];
+    for (int i : {0, 1}) std::memcpy(&words[i], key.data(i), sizeof(Word));  // NumPy's numbers may lie anywhere
     const Array out = empty(type_from(dtype), dims, sizes);
-    by_float("random", "the result", out, [&](auto t) { fill(key.at(0), key.at(1), out.at<decltype(t)>(), out.size()); });
+    by_float("random", "the result", out, [&](auto t) { fill(words[0], words[1], out.at<decltype(t)>(), out.size()); });
     return out.owner;
 }
 
