@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from tinygrad_edu import Tensor, nn
 from tinygrad_edu.models.pictures import check_pictures
-from tinygrad_edu.nn import functional as F
 
 
 class ConvNet(nn.Module):
@@ -24,6 +23,7 @@ class ConvNet(nn.Module):
         self.channels, self.size = channels, size
         self.conv1 = nn.Conv2d(channels, 32, 3)
         self.conv2 = nn.Conv2d(32, 64, 3)
+        self.pool = nn.MaxPool2d(2)
         self.dropout1 = nn.Dropout(0.25)
         self.dropout2 = nn.Dropout(0.5)
         self.fc1 = nn.Linear(64 * ((size - 4) // 2) ** 2, 128)
@@ -34,6 +34,6 @@ class ConvNet(nn.Module):
         check_pictures("ConvNet", x, self.channels, self.size)
         x = self.conv1(x).relu()  # (B, 32, S - 2, S - 2)
         x = self.conv2(x).relu()  # (B, 64, S - 4, S - 4)
-        x = self.dropout1(F.max_pool2d(x, 2))
+        x = self.dropout1(self.pool(x))
         x = self.dropout2(self.fc1(x.flatten(1)).relu())
         return self.fc2(x)

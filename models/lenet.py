@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from tinygrad_edu import Tensor, nn
 from tinygrad_edu.models.pictures import check_pictures
-from tinygrad_edu.nn import functional as F
 
 
 class LeNet(nn.Module):
@@ -32,7 +31,9 @@ class LeNet(nn.Module):
         self.channels, self.size = channels, size
         paddings = (2 if size < 32 else 0, 2 if size < 12 else 0)
         self.conv1 = nn.Conv2d(channels, 6, 5, padding=paddings[0])
+        self.pool1 = nn.MaxPool2d(2)
         self.conv2 = nn.Conv2d(6, 16, 5, padding=paddings[1])
+        self.pool2 = nn.MaxPool2d(2)
         side = size  # of the last feature maps: a convolution takes 4 pixels unless padded, a pool halves
         for padding in paddings:
             side = (side - 4 + 2 * padding) // 2
@@ -43,7 +44,7 @@ class LeNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, S, S) -> logits (B, classes). ValueError for pictures of another kind or size."""
         check_pictures("LeNet", x, self.channels, self.size)
-        x = F.max_pool2d(self.conv1(x).relu(), 2)  # (B, 6, S/2, S/2)
-        x = F.max_pool2d(self.conv2(x).relu(), 2)  # (B, 16, side, side)
+        x = self.pool1(self.conv1(x).relu())  # (B, 6, S/2, S/2)
+        x = self.pool2(self.conv2(x).relu())  # (B, 16, side, side)
         x = self.fc1(x.flatten(1)).relu()
         return self.fc3(self.fc2(x).relu())

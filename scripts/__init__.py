@@ -9,6 +9,11 @@ from tinygrad_edu.hookspecs import Project, hookimpl
 def register_projects() -> dict[str, Project]:
     """The projects that come with the project: `tinygrad-edu run NAME`."""
     return {
+        "compare-torch": Project(
+            module="tinygrad_edu.scripts.ch07_compare_torch",
+            chapter="7",
+            summary="The same network in torch and here: sources, losses, times and every gradient side by side",
+        ),
         "digits": Project(
             module="tinygrad_edu.scripts.ch07_digits",
             chapter="7",
@@ -19,9 +24,19 @@ def register_projects() -> dict[str, Project]:
             chapter="7",
             summary="micrograd's demo: a network, or a perceptron, separates two moons",
         ),
+        "features": Project(
+            module="tinygrad_edu.scripts.ch08_features",
+            chapter="8",
+            summary="A convolutional network learns pictures; its filters and every layer's feature maps drawn",
+        ),
         "optimize": Project(
             module="tinygrad_edu.scripts.ch09_optimize",
             chapter="9",
             summary="A NumPy network profiled, and its matrix product sped up in C++ step by step",
+        ),
+        "vae": Project(
+            module="tinygrad_edu.scripts.ch12_vae",
+            chapter="12",
+            summary="A variational autoencoder learns to draw digits that nobody wrote",
         ),
     }

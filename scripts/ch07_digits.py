@@ -7,7 +7,6 @@ weights and on the same batches. 8 × 8 digits come with scikit-learn; MNIST and
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from dataclasses import dataclass
 from math import cos, pi
@@ -21,7 +20,7 @@ from tinygrad_edu import data, optim
 from tinygrad_edu.models.by_hand import mlp as by_hand
 from tinygrad_edu.models.mlp import MLP
 from tinygrad_edu.run import Run
-from tinygrad_edu.scripts import pictures
+from tinygrad_edu.scripts import beside_torch, pictures
 
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
 
@@ -34,7 +33,7 @@ class Args:
     """What to learn from; digits needs no download."""
     by_hand: bool = False
     """Train the plain NumPy network whose backward pass is derived by hand."""
-    compare: Literal["auto", "torch", "none"] = "auto"
+    compare: beside_torch.Compare = "auto"
     """Train the same network in torch as well; auto: where torch is installed."""
     hidden: tuple[int, ...] = (256, 128)
     """Sizes of the hidden layers."""
@@ -50,24 +49,20 @@ def main(args: Args, run: Run) -> None:
     """Load, train, compare, draw."""
     task = Task(args, run.seed)
     model = MLP(task.pixels, *args.hidden, len(task.dataset.classes))
-    start = [p.detach().numpy().copy() for p in model.parameters()]  # weight, bias, weight, bias, ...
+    start = {key: value.numpy().copy() for key, value in model.state_dict().items()}
     if args.by_hand:
-        predict, first_layer = train_by_hand(run, task, by_hand.MLP(start[::2], start[1::2]))
+        arrays = list(start.values())  # weight, bias, weight, bias, ...
+        predict, first_layer = train_by_hand(run, task, by_hand.MLP(arrays[::2], arrays[1::2]))
     else:
         predict, first_layer = train(run, task, model)
     predicted = predict(task.test_x)
     accuracy = float((predicted == task.test_y).mean())
     run.result(test_accuracy=accuracy, train_seconds=run.train_seconds)
-    if args.compare == "torch" or (args.compare == "auto" and importlib.util.find_spec("torch")):
-        torch_accuracy, torch_seconds = train_torch(task, start)
-        run.result(torch_test_accuracy=torch_accuracy, torch_train_seconds=torch_seconds)
-        points = 100.0 * (accuracy - torch_accuracy)
-        run.verdict(
-            f"{accuracy:.2%} of {len(predicted)} test images right, torch from the same start {torch_accuracy:.2%} "
-            f"({points:+.2f} points); training took {run.train_seconds / torch_seconds:.2f} times torch's time."
-        )
-    else:
-        run.verdict(f"{accuracy:.2%} of {len(predicted)} test images right; nothing to compare with (no torch).")
+    theirs = None
+    if beside_torch.wanted(args.compare):
+        theirs = train_torch(task, start)
+        run.result(torch_test_accuracy=theirs[0], torch_train_seconds=theirs[1])
+    run.verdict(beside_torch.verdict(accuracy, len(predicted), run.train_seconds, theirs))
     draw(run, task, predicted, first_layer)
 
 
@@ -137,11 +132,14 @@ def train_by_hand(run: Run, task: Task, model: by_hand.MLP) -> tuple[Any, np.nda
     return predict, model.weights[0]
 
 
-def train_torch(task: Task, start: list[np.ndarray]) -> tuple[float, float]:
-    """The same in torch, from the weights `start` and on the same batches: test accuracy, seconds."""
+def train_torch(task: Task, start: dict[str, np.ndarray]) -> tuple[float, float]:
+    """The same in torch, from the state `start` and on the same batches: test accuracy, seconds."""
     import torch
 
-    model = torch_mlp(start)
+    from tinygrad_edu.scripts import torch_models
+
+    sizes = (task.pixels, *task.args.hidden, len(task.dataset.classes))
+    model = torch_models.load(torch_models.MLP(*sizes), start)
     optimizer = torch.optim.SGD(model.parameters(), **task.settings())
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, task.steps)
     loader = task.loader()
@@ -157,20 +155,6 @@ def train_torch(task: Task, start: list[np.ndarray]) -> tuple[float, float]:
     with torch.no_grad():
         predicted = model(torch.from_numpy(task.test_x)).argmax(1).numpy()
     return float((predicted == task.test_y).mean()), seconds
-
-
-def torch_mlp(start: list[np.ndarray]) -> Any:
-    """The network in torch, with the weights and biases `start`."""
-    import torch
-
-    layers: list[Any] = [torch.nn.Flatten()]
-    for weight in start[::2]:
-        layers += [torch.nn.Linear(weight.shape[1], weight.shape[0]), torch.nn.ReLU()]
-    model = torch.nn.Sequential(*layers[:-1])
-    with torch.no_grad():
-        for p, value in zip(model.parameters(), start, strict=True):
-            p.copy_(torch.from_numpy(value))
-    return model
 
 
 def draw(run: Run, task: Task, predicted: np.ndarray, first_layer: np.ndarray) -> None:

@@ -20,7 +20,6 @@ Psychological Review 65, 1958; the margin loss: C. Cortes and V. Vapnik, "Suppor
 
 from __future__ import annotations
 
-import importlib.util
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -35,7 +34,7 @@ from tinygrad_edu import Tensor, optim
 from tinygrad_edu.errors import require
 from tinygrad_edu.models.mlp import MLP
 from tinygrad_edu.run import Run
-from tinygrad_edu.scripts import pictures
+from tinygrad_edu.scripts import beside_torch, pictures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,7 +52,7 @@ class Args:
 
     model: Literal["mlp", "perceptron"] = "mlp"
     """Two hidden layers of 16 units, or none: the single linear unit."""
-    compare: Literal["auto", "torch", "none"] = "auto"
+    compare: beside_torch.Compare = "auto"
     """Train the same network in torch as well; auto: where torch is installed."""
     steps: int = 100
     """Steps of gradient descent, each on all points; the rate falls from 1 to 0.1 over them."""
@@ -83,7 +82,7 @@ def main(args: Args, run: Run) -> None:
             f"micrograd's demo, which takes about four minutes: from {MICROGRAD[0]} to {MICROGRAD[1]}; "
             f"ours from {losses[0]} to {losses[-1]}, at most {apart:.1g} apart."
         )
-    if args.compare == "torch" or (args.compare == "auto" and importlib.util.find_spec("torch")):
+    if beside_torch.wanted(args.compare):
         compare(args, run, start, x, y, losses)
     else:
         run.verdict("Not compared with torch.")

@@ -15,7 +15,6 @@ architectures", Communications of the ACM 52, 2009; for the rest see the modules
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,8 +31,8 @@ from tinygrad_edu.bench.timing import alternate
 from tinygrad_edu.models.by_hand import mlp as by_hand
 from tinygrad_edu.models.mlp import MLP
 from tinygrad_edu.run import Run
+from tinygrad_edu.scripts import beside_torch, ch09_gpu
 from tinygrad_edu.scripts import ch07_digits as ch07
-from tinygrad_edu.scripts import ch09_gpu
 from tinygrad_edu.scripts import ch09_ladder as ladder
 from tinygrad_edu.scripts import ch09_pictures as pictures
 from tinygrad_edu.scripts.ch09_ladder import RUNGS
@@ -54,7 +53,7 @@ class Args:
 
     dataset: Literal["digits", "mnist", "fashion-mnist"] = "digits"
     """What the network learns from; digits needs no download."""
-    compare: Literal["auto", "torch", "none"] = "auto"
+    compare: beside_torch.Compare = "auto"
     """Measure torch as well; auto: where it is installed."""
     hidden: tuple[int, ...] = (512, 256)
     """Sizes of the hidden layers."""
@@ -79,7 +78,7 @@ def main(args: Args, run: Run) -> None:
     if args.seconds <= 0:
         raise ValueError(f"optimize: expected --seconds above 0, got {args.seconds}")
     cpp: Any = registry.backend("cpp")  # ImportError says how to get the kernels where they are not built
-    with_torch = args.compare == "torch" or (args.compare == "auto" and importlib.util.find_spec("torch") is not None)
+    with_torch = beside_torch.wanted(args.compare)
     task = ch07.Task(ch07.Args(args.dataset, batch_size=args.batch_size, lr=args.lr, epochs=args.epochs), run.seed)
     start = [p.detach().numpy().copy() for p in MLP(task.pixels, *args.hidden, len(task.dataset.classes)).parameters()]
     profile(run, task, start)
@@ -278,7 +277,10 @@ def side_in_torch(task: ch07.Task, start: list[np.ndarray]) -> Side:
     """In torch."""
     import torch
 
-    model = ch07.torch_mlp(start)
+    from tinygrad_edu.scripts import torch_models
+
+    model = torch_models.MLP(*widths(start))
+    torch_models.load(model, dict(zip(model.state_dict(), start, strict=True)))
     optimizer = torch.optim.SGD(model.parameters(), **task.settings())
 
     def step(x: np.ndarray, y: np.ndarray) -> float:

@@ -337,3 +337,26 @@ def test_a_plain_tensor_does_not_silently_take_a_parameters_place() -> None:
     with pytest.raises(TypeError, match=r"Linear\.weight is a Parameter: assign a Parameter, or change its values"):
         layer.weight = tg.ones(3, 2)
     assert len(list(layer.parameters())) == 2
+
+
+def test_forward_hooks_see_and_may_replace_the_result() -> None:
+    layer, seen = nn.Linear(3, 2), []
+    first = layer.register_forward_hook(lambda module, args, out: seen.append((module, args[0].shape, out.shape)))
+    second = layer.register_forward_hook(lambda module, args, out: out * 0.0)
+    assert layer(tg.ones(4, 3)).tolist() == [[0.0, 0.0]] * 4
+    first.remove()
+    second.remove()
+    second.remove()
+    assert layer(tg.ones(4, 3)).tolist() != [[0.0, 0.0]] * 4
+    assert seen == [(layer, (4, 3), (4, 2))]
+    assert not nn.Linear(3, 2)._forward_hooks
+
+
+def test_a_forward_hook_may_remove_itself() -> None:
+    layer, calls = nn.ReLU(), []
+    handle = layer.register_forward_hook(lambda *_: (calls.append(1), handle.remove())[2:] or None)
+    other = layer.register_forward_hook(lambda *_: calls.append(2))
+    layer(tg.ones(1))
+    layer(tg.ones(1))
+    other.remove()
+    assert calls == [1, 2, 2]

@@ -23,9 +23,9 @@ _LAST = float("inf")  # where `retain_grad` stands: after all others
 
 
 class Handle:
-    """What `register_hook` gives: `remove()` takes the hook off again."""
+    """What registering a hook gives: `remove()` takes the hook off again."""
 
-    def __init__(self, hooks: Hooks, hook: Hook) -> None:
+    def __init__(self, hooks: dict[float, Any], hook: Callable[..., Any]) -> None:
         self.hooks, self.key = hooks, next(_ages)
         hooks[self.key] = hook
 

@@ -38,12 +38,31 @@ def softmax_cross_entropy(logits: Array, target: Array) -> tuple[float, Array]:
     return loss, g / B
 
 
-class MLP:
-    """Linear layers with a ReLU between each two; its state: `weights` [(out, in), ...], `biases` [(out,), ...]."""
+class Network:
+    """What the networks by hand have in common: `weights` and `biases`, arrays of their own, one of each a layer."""
 
     def __init__(self, weights: Sequence[Array], biases: Sequence[Array]) -> None:
         self.weights = [np.array(W) for W in weights]
         self.biases = [np.array(b) for b in biases]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The weights and biases."""
+        return {"weights": self.weights, "biases": self.biases}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over weights and biases of the same shapes. ValueError names a shape that differs."""
+        for own, value in zip(self.weights + self.biases, [*state["weights"], *state["biases"]], strict=True):
+            if own.shape != np.shape(value):
+                name = type(self).__name__
+                raise ValueError(f"{name}: expected a weight of shape {own.shape}, got {np.shape(value)}")
+            own[...] = value
+
+
+class MLP(Network):
+    """Linear layers with a ReLU between each two; its state: `weights` [(out, in), ...], `biases` [(out,), ...]."""
+
+    def __init__(self, weights: Sequence[Array], biases: Sequence[Array]) -> None:
+        super().__init__(weights, biases)
         for W, b in zip(self.weights, self.biases, strict=True):
             if W.ndim != 2 or b.shape != W.shape[:1]:
                 raise ValueError(f"MLP: expected weights (out, in) and biases (out,), got {W.shape} and {b.shape}")
@@ -78,22 +97,11 @@ class MLP:
                 g = (g @ self.weights[i]) * (a > 0.0)
         return gradients[::-1]
 
-    def state_dict(self) -> dict[str, Any]:
-        """The weights and biases."""
-        return {"weights": self.weights, "biases": self.biases}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over weights and biases of the same shapes. ValueError names a shape that differs."""
-        for own, value in zip(self.weights + self.biases, [*state["weights"], *state["biases"]], strict=True):
-            if own.shape != np.shape(value):
-                raise ValueError(f"MLP: expected a weight of shape {own.shape}, got {np.shape(value)}")
-            own[...] = value
-
 
 class SGD:
     """Gradient descent with momentum μ and weight decay λ: v = μ v + (g + λ p);  p -= η v."""
 
-    def __init__(self, model: MLP, momentum: float, weight_decay: float) -> None:
+    def __init__(self, model: Network, momentum: float, weight_decay: float) -> None:
         self.model, self.momentum, self.weight_decay = model, momentum, weight_decay
         self.velocities = [np.zeros_like(p) for p in [*model.weights, *model.biases]]
 

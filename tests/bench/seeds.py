@@ -3,6 +3,7 @@
     python tests/bench/seeds.py digits --seeds 3 -- --dataset mnist --epochs 10
 
 Every figure is the project's own `--json`. The file is named after the project and its flags, and holds the command.
+`--references N` trains the reference library for the first N seeds only; each mean is of the runs that have the figure.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run a project for several seeds; flags after -- are the project's.")
     parser.add_argument("project")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--references", type=int)
     args = parser.parse_args(own)
-    runs = [run(args.project, seed, flags) for seed in range(args.seeds)]
-    means = {f"{key}_mean": mean(r[key] for r in runs) for key in runs[0] if isinstance(runs[0][key], float)}
-    command = " ".join(
-        ["python tests/bench/seeds.py", args.project, f"--seeds {args.seeds}", *(["--", *flags] if flags else [])]
-    )
+    compared = args.seeds if args.references is None else args.references
+    alone = ["--compare", "none"]
+    runs = [run(args.project, seed, [*flags, *(alone if seed >= compared else [])]) for seed in range(args.seeds)]
+    keys = [key for key, value in runs[0].items() if isinstance(value, float)]
+    means = {f"{key}_mean": mean(r[key] for r in runs if key in r) for key in keys}
+    command = " ".join(["python tests/bench/seeds.py", *sys.argv[1:]])
     name = "-".join([args.project, *[flag.strip("-") for flag in flags]])
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"command": command, **means, "runs": runs}, indent=2) + "\n")

@@ -9,6 +9,9 @@ import numpy as np
 
 from tinygrad_edu import Tensor, no_grad, ops
 from tinygrad_edu.backend import Backend
+from tinygrad_edu.gradient_hooks import Handle
+
+ForwardHook = Callable[..., Any]  # (module, its positional arguments, its result) -> None, or another result
 
 
 class Parameter(Tensor):
@@ -30,13 +33,36 @@ class Module:
 
     training = True
     _buffers: frozenset[str] = frozenset()
+    _forward_hooks: dict[float, ForwardHook] | None = None
 
     def forward(self, *args: Any, **settings: Any) -> Any:
         """What the Module computes; a subclass defines it."""
         raise TypeError(f"{type(self).__name__} defines no forward()")
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
-        return self.forward(*args, **settings)
+        out = self.forward(*args, **settings)
+        for hook in [*self._forward_hooks.values()] if self._forward_hooks else ():  # a hook may remove itself
+            changed = hook(self, args, out)
+            out = out if changed is None else changed
+        return out
+
+    def register_forward_hook(self, hook: ForwardHook) -> Handle:
+        """Have `hook(module, args, out)` called after each call; what it returns, unless None, replaces the result.
+
+        `remove()` of what this returns takes the hook off again.
+
+        >>> from tinygrad_edu import nn, zeros
+        >>> layer, shapes = nn.Linear(3, 2), []
+        >>> handle = layer.register_forward_hook(lambda module, args, out: shapes.append(out.shape))
+        >>> y = layer(zeros(4, 3))
+        >>> handle.remove()
+        >>> y = layer(zeros(5, 3))
+        >>> shapes
+        [(4, 2)]
+        """
+        if self._forward_hooks is None:
+            self._forward_hooks = {}
+        return Handle(self._forward_hooks, hook)
 
     def __setattr__(self, name: str, value: Any) -> None:
         old = vars(self).get(name)
