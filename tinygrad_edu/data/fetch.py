@@ -16,9 +16,9 @@ from tinygrad_edu.errors import require
 def fetch(dataset: str, file: str, sha256: str, mirrors: tuple[str, ...]) -> Path:
     """The path of a dataset's file whose contents have the digest `sha256`.
 
-    `$TINYGRAD_EDU_DATA/<dataset>/<file>` if that is there, else downloaded from the first of `mirrors` (addresses of
-    folders) that has it, into the user's cache. Raises ValueError for a file with other contents, ConnectionError,
-    saying what to do instead, when no mirror gives it.
+    `$TINYGRAD_EDU_DATA/<dataset>/<file>` if that is there, else downloaded from the first of `mirrors` that has it,
+    into the user's cache; a mirror is the file's address, or its folder's, ending in /. Raises ValueError for a file
+    with other contents, ConnectionError, saying what to do instead, when no mirror gives it.
     """
     local = in_folder(dataset, file)
     if local is not None:
@@ -56,11 +56,11 @@ def _download(dataset: str, file: str, sha256: str, mirrors: tuple[str, ...]) ->
     cache = pooch.os_cache("tinygrad_edu") / dataset
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30)  # seconds without an answer
     failures = []
-    for mirror in mirrors:
+    for address in (mirror + file if mirror.endswith("/") else mirror for mirror in mirrors):
         try:
-            return Path(pooch.retrieve(mirror + file, f"sha256:{sha256}", file, cache, downloader=downloader))
+            return Path(pooch.retrieve(address, f"sha256:{sha256}", file, cache, downloader=downloader))
         except (RequestException, ValueError) as error:  # pooch raises ValueError for a wrong checksum
-            failures.append(f"\n  {mirror}{file}: {error}")
+            failures.append(f"\n  {address}: {error}")
     raise ConnectionError(
         f"{dataset}: {file} could not be downloaded:{''.join(failures)}\nCheck the network and try again; or get the "
         f"file elsewhere, put it at FOLDER/{dataset}/{file} and set TINYGRAD_EDU_DATA=FOLDER"
