@@ -78,7 +78,8 @@ class ConvVAE(VAE):
     def decode(self, z: Tensor) -> Tensor:
         """Codes (B, Z) -> logits (B, 1, S, S)."""
         side = self.size // 4
-        return self.decoder(self.from_code(z).relu().reshape(len(z), -1, side, side))
+        maps = self.from_code.weight.shape[0] // side**2  # said, and not left to reshape, for the sake of empty batches
+        return self.decoder(self.from_code(z).relu().reshape(len(z), maps, side, side))
 
 
 def divergence(mean: Tensor, log_var: Tensor) -> Tensor:

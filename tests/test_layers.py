@@ -44,6 +44,7 @@ FLOORS = {
     "tinygrad_edu.run": 4,
     "tinygrad_edu.state": 4,
     "tinygrad_edu.testing": 4,
+    "tinygrad_edu.torch_file": 4,
     "tinygrad_edu.transforms": 4,
     "tinygrad_edu": 4,  # __init__.py alone: the public names
     "tinygrad_edu.models": 5,

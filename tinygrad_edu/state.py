@@ -6,7 +6,8 @@ header's `__metadata__` are ours: the tree (dicts, lists, scalars, and which ten
 whole file, so that a single flipped bit is an error and never a wrong weight.
 
 A flat dict of arrays keeps its keys, so `save(path, model.state_dict())` is a file that `safetensors.torch.load_file`
-reads, and `load` reads one that torch wrote.
+reads, and `load` reads one that torch wrote. It reads files of `torch.save`, too, without running what is pickled in
+them: see `torch_file.py`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_edu import torch_file
 from tinygrad_edu.errors import require
 
 TREE, DIGEST = "tinygrad_edu.tree", "tinygrad_edu.sha256"
@@ -44,11 +46,14 @@ def save(path: str | os.PathLike[str], tree: Any, *, before_replace: Callable[[]
 def load(path: str | os.PathLike[str]) -> Any:
     """The tree that `save` wrote: arrays as np.ndarray of the same dtype and shape, the rest as it was.
 
-    A safetensors file of another's is a flat dict of arrays (it has no digest to check). Raises ValueError, naming the
-    file and what is wrong with it, when it is truncated, corrupted or no safetensors file.
+    A safetensors file of another's is a flat dict of arrays (it has no digest to check). Of a file that `torch.save`
+    wrote it is the tree of tensors that `torch_file.read` describes. Raises ValueError, naming the file and what is
+    wrong with it, when it is truncated, corrupted or none of these.
     """
-    numpy_format = require("safetensors.numpy", "viz")
     raw = Path(path).read_bytes()
+    if raw.startswith(torch_file.STARTS):
+        return torch_file.read(raw, path)
+    numpy_format = require("safetensors.numpy", "viz")
     try:
         metadata = _header(raw).get("__metadata__", {})
         ours = TREE in metadata or DIGEST in metadata  # either: one flipped bit cannot hide both

@@ -87,7 +87,9 @@ def batch_norm(
             raise ValueError(f"{name}: expected {key} of shape {input.shape[1:2]}, one for each channel, got {t.shape}")
     momentum, eps = number(name, "momentum", momentum), number(name, "eps", eps)
     b = input.backend
-    if training:
+    if training and 0 in input.shape:  # nothing has no mean: as in torch, the running statistics stay as they are
+        training, mean, var = False, input.new_zeros(input.shape[1:2]), input.new_ones(input.shape[1:2])
+    elif training:
         if math.prod([n for i, n in enumerate(input.shape) if i != 1]) == 1:
             raise ValueError(f"{name}: in training more than one value a channel is needed, got shape {input.shape}")
         running = [None if t is None else t.data for t in (running_mean, running_var)]

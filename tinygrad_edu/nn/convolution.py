@@ -30,8 +30,8 @@ IntOrPair = int | tuple[int, ...]
 
 def _check_weight(name: str, x: Any, weight: Any, bias: Any, groups: Any, transposed: bool) -> None:
     """Ranks, channels, groups and dtypes of a convolution's arguments (with images as a batch)."""
+    check_float(name, x)  # first: of images that are still integers it says what to do
     check_product(name, x, weight, *([] if bias is None else [bias]))
-    check_float(name, x)
     dims, sw = x.ndim - 2, weight.data.shape
     if len(sw) != dims + 2 or 0 in sw[2:]:
         form = ("in, out / groups" if transposed else "out, in / groups") + (", kh, kw" if dims == 2 else ", k")

@@ -117,6 +117,8 @@ def group_norm(
         )
     n, channels = input.shape[:2]
     size = math.prod(input.shape[2:]) * (channels // num_groups)
+    if n * size == 1:
+        raise ValueError(f"group_norm: more than one value a group is needed, got {input.shape} of {num_groups} groups")
     grouped = reshape(input, n, num_groups, size)
     out = reshape(_layer_norm(grouped, dims=1, eps=number("group_norm", "eps", eps)), input.shape)
     for key, value in given.items():

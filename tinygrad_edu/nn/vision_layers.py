@@ -164,8 +164,9 @@ class AdaptiveAvgPool2d(FunctionLayer):
 class BatchNorm(Module):
     """Base of the batch normalisations: each channel brought to mean 0 and variance 1, scaled and shifted.
 
-    `weight` begins at 1 and `bias` at 0. The buffers `running_mean` and `running_var` follow the batches in training,
-    by `momentum` or, if that is None, as their plain average; evaluation uses them. `num_batches_tracked` counts.
+    `weight` begins at 1 and `bias` at 0; without `affine` there is neither, without `bias` no bias. The buffers
+    `running_mean` and `running_var` follow the batches in training, by `momentum` or, if that is None, as their plain
+    average; evaluation uses them. `num_batches_tracked` counts.
     """
 
     ranks: ClassVar[tuple[int, ...]] = ()
@@ -177,13 +178,15 @@ class BatchNorm(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        *,
+        bias: bool = True,
     ) -> None:
         if not isinstance(num_features, int) or num_features < 0:
             raise ValueError(f"{type(self).__name__}: expected num_features to be an int >= 0, got {num_features!r}")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight = Parameter(ones(num_features)) if affine else None
-        self.bias = Parameter(zeros(num_features)) if affine else None
+        self.bias = Parameter(zeros(num_features)) if affine and bias else None
         self.running_mean = self.running_var = self.num_batches_tracked = None
         if track_running_stats:
             self.register_buffer("running_mean", zeros(num_features))
