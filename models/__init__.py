@@ -63,6 +63,13 @@ def _conv_vae(size: int = 28, channels: int = 32, code: int = 20) -> Module:
     return ConvVAE(size, channels, code)
 
 
+def _rnn_classifier(vocabulary: int = 26, classes: int = 2, width: int = 32, hidden: int = 64) -> Module:
+    """Bidirectional GRU with attention over a text's characters, e.g. `rnn_classifier(vocabulary=65, classes=4)`."""
+    from tinygrad_edu.models.rnn_classifier import RNNClassifier
+
+    return RNNClassifier(vocabulary, classes, width, hidden)
+
+
 @hookimpl
 def register_models() -> dict[str, Callable[..., Module]]:
     """The models that come with the project."""
@@ -73,5 +80,6 @@ def register_models() -> dict[str, Callable[..., Module]]:
         "lenet": _lenet,
         "mlp": _mlp,
         "resnet": _resnet,
+        "rnn-classifier": _rnn_classifier,
         "vae": _vae,
     }

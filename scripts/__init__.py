@@ -9,6 +9,11 @@ from tinygrad_edu.hookspecs import Project, hookimpl
 def register_projects() -> dict[str, Project]:
     """The projects that come with the project: `tinygrad-edu run NAME`."""
     return {
+        "classify-text": Project(
+            module="tinygrad_edu.scripts.ch08_classify_text",
+            chapter="8",
+            summary="A recurrent network with attention classifies sentences; where it looked, traced and drawn",
+        ),
         "compare-torch": Project(
             module="tinygrad_edu.scripts.ch07_compare_torch",
             chapter="7",
@@ -18,6 +23,11 @@ def register_projects() -> dict[str, Project]:
             module="tinygrad_edu.scripts.ch07_digits",
             chapter="7",
             summary="A multi-layer perceptron learns to read handwritten digits",
+        ),
+        "generate": Project(
+            module="tinygrad_edu.scripts.ch12_generate",
+            chapter="12",
+            summary="A recurrent network with attention learns a text, and writes more of it from your beginning",
         ),
         "moons": Project(
             module="tinygrad_edu.scripts.ch07_moons",
@@ -33,6 +43,11 @@ def register_projects() -> dict[str, Project]:
             module="tinygrad_edu.scripts.ch09_optimize",
             chapter="9",
             summary="A NumPy network profiled, and its matrix product sped up in C++ step by step",
+        ),
+        "transformer": Project(
+            module="tinygrad_edu.scripts.ch12_transformer",
+            chapter="12",
+            summary="A transformer learns to write; the flow through one of its blocks, and its attention, drawn",
         ),
         "vae": Project(
             module="tinygrad_edu.scripts.ch12_vae",

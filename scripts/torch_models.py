@@ -157,6 +157,44 @@ class ConvVAE(VAE):
         return self.decoder(self.from_code(z).relu().reshape(len(z), -1, side, side))
 
 
+class CharRNN(nn.Module):
+    """See `tinygrad_edu.models.char_rnn`; here the state is the recurrent layer's alone."""
+
+    def __init__(self, vocabulary: int, width: int = 512, cell: str = "gru", dropout: float = 0.0) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.recurrent = {"gru": nn.GRU, "lstm": nn.LSTM}[cell](width, width, batch_first=True)
+        self.query = nn.Linear(width, width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, vocabulary)
+
+    def forward(self, tokens: Any, last: Any = None) -> tuple[Any, Any]:
+        h, last = self.recurrent(self.dropout(self.tokens(tokens)), last)
+        seen = F.scaled_dot_product_attention(self.query(h), h, h, is_causal=True)
+        return self.head(self.dropout(h + self.out(seen))), last
+
+
+class RNNClassifier(nn.Module):
+    """See `tinygrad_edu.models.rnn_classifier`."""
+
+    def __init__(self, vocabulary: int, classes: int, width: int = 32, hidden: int = 64) -> None:
+        super().__init__()
+        self.characters = nn.Embedding(vocabulary, width)
+        self.recurrent = nn.GRU(width, hidden, batch_first=True, bidirectional=True)
+        self.attend = nn.Linear(2 * hidden, 2 * hidden)
+        self.score = nn.Linear(2 * hidden, 1, bias=False)
+        self.out = nn.Linear(2 * hidden, classes)
+
+    def forward(self, characters: Any, mask: Any) -> Any:
+        x, (T, lengths) = self.characters(characters), (mask.shape[1], mask.sum(1))
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        states, _ = nn.utils.rnn.pad_packed_sequence(self.recurrent(packed)[0], batch_first=True, total_length=T)
+        scores = self.score(self.attend(states).tanh())[..., 0]
+        attention = scores.masked_fill(~mask, -torch.inf).softmax(1)
+        return self.out((attention[..., None] * states).sum(1))
+
+
 def negative_evidence(logits: Any, x: Any, mean: Any, log_var: Any) -> Any:
     """See `tinygrad_edu.models.vae`."""
     pixels = F.binary_cross_entropy_with_logits(logits, x, reduction="sum") / len(x)

@@ -109,3 +109,17 @@ def test_pieces_are_of_the_text_and_depend_on_seed_and_step_alone() -> None:
 def test_pieces_that_cannot_be(settings: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         data.Windows(np.arange(50), **settings)
+
+
+def test_streams_read_the_whole_text_row_by_row() -> None:
+    text = np.random.default_rng(0).integers(0, 9, 101)
+    streams = data.Streams(text, batch_size=4, length=5)
+    assert len(streams) == 5
+    pieces = [streams(step) for step in range(1, 6)]
+    x, y = (np.concatenate(side, axis=1) for side in zip(*pieces, strict=True))
+    assert np.array_equal(x.reshape(-1), text[:100])
+    assert np.array_equal(y.reshape(-1), text[1:])
+    assert [streams.place(step) for step in (1, 2, 5, 6, 11)] == [0, 1, 4, 0, 0]
+    assert np.array_equal(streams(6)[0], streams(1)[0])
+    with pytest.raises(ValueError, match="Streams: expected a text of more than 20 characters, got 20"):
+        data.Streams(text[:20], batch_size=4, length=5)

@@ -153,8 +153,16 @@ class Run:
 
     @property
     def train_seconds(self) -> float:
-        """Seconds spent in `batches` and `steps`, before and after a resume; writing checkpoints is not counted."""
+        """Seconds spent in `batches` and `steps`, before and after a resume, but for checkpoints and in `paused`."""
         return self._seconds + (0.0 if self._clock is None else time.perf_counter() - self._clock)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What happens within, an evaluation say, does not count as training time."""
+        seconds = self.train_seconds
+        yield
+        if self._clock is not None:
+            self._seconds, self._clock = seconds, time.perf_counter()
 
     @contextmanager
     def _timed(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ file lists them by number in `LESSONS`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from fnmatch import fnmatch
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -17,7 +18,7 @@ def all_lessons() -> dict[str, Callable[[], None]]:
     >>> "7.1" in all_lessons()
     True
     """
-    chapters = sorted(module.name for module in iter_modules(__path__))
+    chapters = sorted(module.name for module in iter_modules(__path__) if fnmatch(module.name, "ch??"))
     return {
         number: lesson
         for chapter in chapters

@@ -1,20 +1,25 @@
-"""Chapter 8's lessons: a filter that is slid over a picture, and a network that learns its filters.
+"""Chapter 8's lessons: a filter on a picture, a network that learns its filters, one that remembers, one that looks up.
 
-Source: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to document recognition", 1998.
+Sources: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to document recognition", 1998;
+J. Elman, "Finding Structure in Time", 1990; A. Vaswani et al., "Attention Is All You Need", 2017.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import combinations, zip_longest
+from itertools import combinations, islice, zip_longest
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
 from tinygrad_edu import data, optim
+from tinygrad_edu.models.by_hand.attention import Attention, attend
 from tinygrad_edu.models.by_hand.cnn import conv2d, conv2d_loops, max_pool2d, max_pool2d_loops
+from tinygrad_edu.models.by_hand.rnn import RNN, cross_entropy, min_char_rnn
 from tinygrad_edu.models.lenet import LeNet
+from tinygrad_edu.scripts.lessons import ch08_sequences as seq
 
 # Lesson 8.1: a picture whose left half is bright, and a filter that answers where it gets darker to the right.
 PICTURE = np.array([[10.0] * 4 + [0.0] * 4] * 6)  # (6, 8)
@@ -136,4 +141,103 @@ def train_and_judge(dataset: data.Dataset) -> None:
         print(f"  {name:<12} {right:>4} of {total:>4} right, {right / max(total, 1):6.1%}{mistake}")
 
 
-LESSONS: dict[str, Callable[[], None]] = {"8.1": filter_by_hand, "8.2": cifar10}
+def recurrent() -> None:
+    """An RNN with forward, backward and BPTT: every number by hand, then a text learnt by heart.
+
+    The network by hand of `models/by_hand/rnn.py`, where the formulas are derived: three steps of a tiny one beside the
+    Tensor, then Karpathy's min-char-rnn on the Zen of Python.
+    """
+    backward_through_time()
+    learn_by_heart(seq.zen(), steps=2500)
+
+
+def backward_through_time() -> None:
+    """Print three steps of a tiny network forward, the gradients backward, and the Tensor's beside them."""
+    model, x, y, names = RNN(seq.RNN_WEIGHTS, seq.RNN_BIASES), seq.X, seq.Y, seq.CHARACTERS
+    z, _ = model.forward(x)
+    loss, gz = cross_entropy(z, y)
+    gh = model.state_gradients(gz)[:, 0]  # (T + 1, H)
+    own = np.vstack([np.zeros_like(gh[:1]), gz[:, 0] @ model.weights[2]])  # h at t = 0 makes no z
+    ours, theirs = dict(zip(seq.RNN_NAMES, model.backward(gz)[0], strict=True)), seq.rnn_by_tensor(model, x, y)
+
+    print("Forward: h = tanh(Wxh x + Whh h' + bh), h' being the h before; z = Why h + by; p = softmax(z).\n")
+    p = np.exp(z[:, 0]) / np.exp(z[:, 0]).sum(axis=1, keepdims=True)  # (T, V)
+    rows: list[tuple[str, ...]] = [("t", "reads", "h", f"p of {', '.join(names)}", "next", "-log p")]
+    rows += [("0", "", seq.decimals(model.states[0, 0]), "", "", "")]
+    for t, (now, then) in enumerate(zip(x[:, 0], y[:, 0], strict=True)):
+        h, chances, surprise = map(seq.decimals, (model.states[t + 1, 0], p[t], -np.log(p[t, then])))
+        rows.append((str(t + 1), names[now], h, chances, names[then], surprise))
+    print(seq.aligned(rows))
+    print(f"\n  L, the mean of the last column: {loss:.6f}; the Tensor's: {theirs['L']:.6f}")
+
+    print("\nBackward, from the last step: a state acts on L through its own z, and through the next state.\n")
+    rows = [("t", "from z", "from the next", "∂L/∂h, the sum", "Tensor's")]
+    for t in reversed(range(len(gh))):
+        rows.append((str(t), *map(seq.decimals, (own[t], gh[t] - own[t], gh[t], theirs["h"][t]))))
+    print(seq.aligned(rows))
+
+    print("\nEvery step uses the same parameters: their gradients are sums over all steps.\n")
+    print(seq.beside(ours, theirs))
+    apart = seq.furthest_apart(ours | {"h": gh, "L": np.array(loss)}, theirs)
+    print(f"\nLargest difference between a number by hand and the Tensor's: {apart:.1g}")
+
+
+def learn_by_heart(text: str, steps: int) -> None:
+    """Train min-char-rnn on a text; print its loss, what it writes, and how far back its gradient reaches."""
+    characters = sorted(set(text))
+    numbers = np.array([characters.index(character) for character in text])
+    model = RNN.small(len(characters), 100, np.random.default_rng(0))
+
+    def written() -> str:
+        drawn = model.sample(numbers[:1], 150, np.random.default_rng(0))
+        return "  | " + "".join(characters[i] for i in (numbers[0], *drawn)).replace("\n", "\n  | ")
+
+    print(f"\nmin-char-rnn: 100 units, {len(text)} characters of text, {len(characters)} different. What it writes:\n")
+    print(written())
+    print(f"\nThe smoothed loss a character, which begins at log {len(characters)} = {np.log(len(characters)):.3f}.\n")
+    for step, smoothed in enumerate(islice(min_char_rnn(model, numbers), steps), start=1):
+        if step % (steps // 5) == 0:
+            print(f"  step {step:>4}   loss {smoothed / 25:.3f}")
+    print(f"\nWhat it writes now:\n\n{written()}")
+
+    pieces = sliding_window_view(numbers, 51)[::25].T  # (T + 1, B)
+    z, _ = model.forward(pieces[:-1])
+    norms = model.gradient_norms(cross_entropy(z, pieces[1:])[1])
+    norms /= norms[0]
+    print("\nA loss's gradient in the state k steps before: its length, that at k = 0 being 1, over many pieces.\n")
+    print(seq.aligned([("k", *map(str, range(0, 41, 10))), ("", *(f"{norm:.2g}" for norm in norms[:41:10]))]))
+
+
+def look_up() -> None:
+    """An attention block (query, key, value) on a sequence of vectors, and its gradients.
+
+    Each of four words asks the others, and takes a mean of what they have. The formulas are derived in
+    `models/by_hand/attention.py`.
+    """
+    words, x, block = seq.WORDS, seq.VECTORS, Attention(seq.ATTENTION_WEIGHTS)
+    q, k, v = (x @ W for W in block.weights[:3])
+    print("Each word's vector x makes a query q = x Wq, a key k = x Wk and a value v = x Wv.\n")
+    rows = [(word, *map(seq.decimals, arrays)) for word, *arrays in zip(words, x, q, k, v, strict=True)]
+    print(seq.aligned([("", "x", "q", "k", "v"), *rows]))
+    print("\nScores s = q kᵀ / √2: how well the query of the row fits the key of the column.\n")
+    print(seq.by_word(words, q @ k.T / np.sqrt(2.0)))
+    c, a = attend(q, k, v)
+    print("\nWeights a = softmax(s), row by row.\n")
+    print(seq.by_word(words, a))
+    print("\nThe same if no word may look at those after it (the causal mask).\n")
+    print(seq.by_word(words, attend(q, k, v, causal=True)[1]))
+    print('\n"the" asks for nothing and takes the same of all; "itself" asks for a thing, and finds the cat.')
+
+    out = block.forward(x[None])[0]
+    (gradients, gx), (their_c, their_out, theirs) = block.backward(out[None]), seq.attention_by_tensor(block, x)
+    print("\nThe means c = a v, beside F.scaled_dot_product_attention(q, k, v), and the result out = c Wo.\n")
+    rows = [(word, *map(seq.decimals, arrays)) for word, *arrays in zip(words, c, their_c, out, strict=True)]
+    print(seq.aligned([("", "c", "Tensor's", "out"), *rows]))
+    print("\nGradients of L = ½ Σ out², for which ∂L/∂out = out; x as one row for each word.\n")
+    ours = dict(zip(seq.ATTENTION_NAMES, [*gradients, *gx[0]], strict=True))
+    print(seq.beside(ours, theirs))
+    apart = seq.furthest_apart(ours | {"c": c, "out": out}, theirs | {"c": their_c, "out": their_out})
+    print(f"\nLargest difference between a number by hand and the Tensor's: {apart:.1g}")
+
+
+LESSONS: dict[str, Callable[[], None]] = {"8.1": filter_by_hand, "8.2": cifar10, "8.3": recurrent, "8.4": look_up}

@@ -6,14 +6,32 @@ from tinygrad_edu.data.augment import random_crop, random_flip
 from tinygrad_edu.data.cifar10 import cifar10
 from tinygrad_edu.data.dataset import Dataset, load
 from tinygrad_edu.data.digits import digits
+from tinygrad_edu.data.labelled_text import (
+    LabelledText,
+    labelled_csv,
+    labelled_folder,
+    labelled_text,
+    padded,
+    who_did_it,
+)
 from tinygrad_edu.data.loader import DataLoader
 from tinygrad_edu.data.mnist import fashion_mnist, mnist
-from tinygrad_edu.data.text import Vocabulary, Windows, alice, python_docs, shakespeare, text_dataset, text_file
+from tinygrad_edu.data.text import (
+    Streams,
+    Vocabulary,
+    Windows,
+    alice,
+    python_docs,
+    shakespeare,
+    text_dataset,
+    text_file,
+)
 from tinygrad_edu.hookspecs import hookimpl
 
 __all__ = [
-    "DataLoader", "Dataset", "Vocabulary", "Windows", "alice", "cifar10", "digits", "fashion_mnist", "load", "mnist",
-    "python_docs", "random_crop", "random_flip", "shakespeare", "text_dataset", "text_file",
+    "DataLoader", "Dataset", "LabelledText", "Streams", "Vocabulary", "Windows", "alice", "cifar10", "digits",
+    "fashion_mnist", "labelled_csv", "labelled_folder", "labelled_text", "load", "mnist", "padded", "python_docs",
+    "random_crop", "random_flip", "shakespeare", "text_dataset", "text_file", "who_did_it",
 ]  # fmt: skip
 
 
@@ -21,4 +39,5 @@ __all__ = [
 def register_datasets() -> dict[str, Callable[..., Dataset]]:
     """Small pictures, and texts."""
     pictures = {"cifar10": cifar10, "digits": digits, "mnist": mnist, "fashion-mnist": fashion_mnist}
-    return {**pictures, "alice": alice, "python-docs": python_docs, "shakespeare": shakespeare}
+    texts = {"alice": alice, "python-docs": python_docs, "shakespeare": shakespeare, "who-did-it": who_did_it}
+    return {**pictures, **texts}

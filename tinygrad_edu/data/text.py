@@ -132,3 +132,37 @@ class Windows:
         places = np.random.Generator(np.random.Philox(key=key)).integers(0, len(self.pieces), self.batch_size)
         pieces = self.pieces[places]  # (B, T + 1)
         return pieces[:, :-1].copy(), pieces[:, 1:].copy()
+
+
+class Streams:
+    """A text read from B places at once, piece after piece: `streams(step)` gives inputs and targets, (B, T) each.
+
+    Row b of a step goes on where row b of the step before ended, so that a recurrent network can keep its state; the
+    steps are counted from 1, `len(streams)` of them make an epoch, and then the rows begin anew. What does not fill a
+    row or a piece is left out. ValueError for a text that is too short.
+
+    >>> streams = Streams(np.arange(100), batch_size=2, length=3)
+    >>> len(streams), streams(1)[0].tolist(), streams(2)[0].tolist()
+    (16, [[0, 1, 2], [49, 50, 51]], [[3, 4, 5], [52, 53, 54]])
+    """
+
+    def __init__(self, text: np.ndarray, *, batch_size: int, length: int) -> None:
+        if batch_size < 1 or length < 1:
+            raise ValueError(f"Streams: expected batch_size and length of at least 1, got {batch_size} and {length}")
+        row = (len(text) - 1) // batch_size
+        if row < length:
+            raise ValueError(f"Streams: expected a text of more than {batch_size * length} characters, got {len(text)}")
+        self.x, self.y = (text[i : i + row * batch_size].reshape(batch_size, row) for i in (0, 1))
+        self.length = length
+
+    def __len__(self) -> int:
+        """The steps of an epoch."""
+        return self.x.shape[1] // self.length
+
+    def __call__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        piece = slice((start := self.place(step) * self.length), start + self.length)
+        return self.x[:, piece].copy(), self.y[:, piece].copy()
+
+    def place(self, step: int) -> int:
+        """Which piece of the epoch a step is, counted from 0: at 0 there is no state to go on from."""
+        return (step - 1) % len(self)

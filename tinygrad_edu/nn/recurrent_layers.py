@@ -2,18 +2,25 @@
 
 A layer of a network is one call of the fused op in `recurrent.py` for each direction; layers are stacked, the outputs
 of both directions side by side. Cells are for loops of one's own: a decoder that is fed what it has just said.
+
+Sequences of several lengths are told apart by a mask. They are packed then, as torch's `pack_padded_sequence` does it:
+no step is spent on padding, and nothing of it, not even a NaN, reaches a result or a gradient.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
-from tinygrad_edu import Tensor, cat, flip, transpose, unsqueeze, zeros
+import numpy as np
+
+from tinygrad_edu import Tensor, cat, flip, index_select, reshape, split, transpose, unsqueeze, zeros
 from tinygrad_edu.nn import init
 from tinygrad_edu.nn.functional import dropout
 from tinygrad_edu.nn.module import Module, Parameter
 from tinygrad_edu.nn.recurrent import check_nonlinearity, gru, gru_cell, lstm, lstm_cell, rnn, rnn_cell
+from tinygrad_edu.ops.index import put_add
 
 PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
@@ -35,6 +42,59 @@ def _check_sizes(module: Any, **sizes: Any) -> None:
     for name, n in sizes.items():
         if not isinstance(n, int) or n < 1:
             raise ValueError(f"{type(module).__name__}: expected {name} to be an int > 0, got {n!r}")
+
+
+class _Packing:
+    """Sequences of several lengths side by side: all items of time 0, then all of time 1, the longest sequence first.
+
+    So a batch (T, B, D) becomes (N, D), N being the number of items. Wherever sequences end, fewer are left; `runs` are
+    the stretches between: for so many steps, so many sequences are going on.
+    """
+
+    def __init__(self, x: Tensor, mask: np.ndarray) -> None:
+        lengths, going_on = mask.sum(0), mask.sum(1)
+        order = np.argsort(-lengths, kind="stable")
+        time, rank = np.nonzero(mask[:, order])  # of each of the N items; rank: its sequence's place in that order
+        ends, begins = np.unique(lengths), np.cumsum(going_on) - going_on
+        self.shape = mask.shape  # (T, B)
+        self.runs = list(zip(np.diff(ends, prepend=0).tolist(), going_on[ends - 1].tolist(), strict=True))
+
+        def index(array: np.ndarray) -> Tensor:
+            return Tensor(x.backend.from_numpy(array), x.backend)
+
+        self.order, self.order_back = index(order), index(np.argsort(order))
+        self.items = index(time * mask.shape[1] + order[rank])  # where each comes from, of T B
+        self.turned = index(begins[lengths[order][rank] - 1 - time] + rank)  # each sequence the other way round
+
+    def pack(self, x: Tensor) -> Tensor:
+        """(T, B, D) -> (N, D)."""
+        return index_select(reshape(x, -1, x.shape[2]), 0, self.items)
+
+    def unpack(self, x: Tensor) -> Tensor:
+        """(N, D) -> (T, B, D), 0 beyond a sequence's end."""
+        (T, B), D = self.shape, x.shape[1]
+        return reshape(put_add(x, self.items, shape=(T * B, D)), T, B, D)
+
+    def apply(self, sequence: Callable[..., Any], x: Tensor, states: list[Tensor], parameters: list[Tensor]) -> Any:
+        """`sequence` over run after run: (N, D) and first states (B, H) -> (N, H), last states (1, B, H)."""
+        outputs, ended = [], []
+        parts = _parts(x, [steps * going_on for steps, going_on in self.runs])
+        remaining = [going_on for _, going_on in self.runs[1:]] + [0]
+        for part, (steps, going_on), rest in zip(parts, self.runs, remaining, strict=True):
+            out, lasts = sequence(reshape(part, steps, going_on, -1), states, parameters)
+            outputs.append(reshape(out, steps * going_on, -1))
+            ended.append([last[:, rest:] for last in lasts])
+            states = [last[0, :rest] for last in lasts]
+        return _joined(outputs, 0), [_joined(list(lasts), 1) for lasts in zip(*ended[::-1], strict=True)]
+
+
+def _parts(x: Tensor, sizes: list[int]) -> list[Tensor]:
+    """x in parts of these sizes, by halves: each cut's gradient is as large as what was cut, so cut small things."""
+    if len(sizes) == 1:
+        return [x]
+    half = len(sizes) // 2
+    first, second = split(x, [sum(sizes[:half]), sum(sizes[half:])])
+    return _parts(first, sizes[:half]) + _parts(second, sizes[half:])
 
 
 class Recurrent(Module):
@@ -74,17 +134,38 @@ class Recurrent(Module):
         """(T, B, D) and first states (B, H) -> outputs (T, B, H), last states (1, B, H). A subclass defines it."""
         raise TypeError(f"{type(self).__name__} defines no _sequence()")
 
-    def _layer(self, x: Tensor, layer: int, states: list[Tensor]) -> tuple[Tensor, list[list[Tensor]]]:
-        """All directions of a layer: (T, B, D) -> (T, B, directions H), and their last states."""
+    def _layer(
+        self, x: Tensor, layer: int, states: list[Tensor], packing: _Packing | None
+    ) -> tuple[Tensor, list[list[Tensor]]]:
+        """All directions of a layer: (T, B, D), or packed (N, D) -> the same with directions H, and the last states."""
         outputs: list[Tensor] = []
         lasts: list[list[Tensor]] = []
         for suffix in self._suffixes(layer):
             i, backwards = len(self._suffixes(0)) * layer + len(lasts), bool(lasts)
-            first = [state[i] for state in states]
-            out, last = self._sequence(flip(x, 0) if backwards else x, first, _parameters(self, suffix))
-            outputs.append(flip(out, 0) if backwards else out)
+            ordered, first = _turned(x, packing) if backwards else x, [state[i] for state in states]
+            if packing is None:
+                out, last = self._sequence(ordered, first, _parameters(self, suffix))
+            else:
+                out, last = packing.apply(self._sequence, ordered, first, _parameters(self, suffix))
+            outputs.append(_turned(out, packing) if backwards else out)
             lasts.append(last)
         return _joined(outputs, -1), lasts
+
+    def _packing(self, x: Tensor, mask: Any, batched: bool) -> _Packing | None:
+        """How x (T, B, D) is packed, None if there is no padding. ValueError for what is no such mask."""
+        T, B = x.shape[:2]
+        shape = ((B, T) if self.batch_first else (T, B)) if batched else (T,)
+        array, name = np.asarray(mask.numpy() if isinstance(mask, Tensor) else mask), type(self).__name__
+        if array.dtype != np.bool_ or array.shape != shape:
+            raise ValueError(f"{name}: expected a bool mask of shape {shape}, got {array.dtype} of shape {array.shape}")
+        if array.all():
+            return None
+        array = array.T if batched and self.batch_first else array.reshape(T, B)
+        for i, sequence in enumerate(array.T):
+            if not sequence.any() or not sequence[: sequence.sum()].all():
+                found = "a gap" if sequence.any() else "no items"
+                raise ValueError(f"{name}: expected each sequence's items first in mask, then False; {i} has {found}")
+        return _Packing(x, array)
 
     def _first(self, x: Tensor, hx: Any, batched: bool) -> list[Tensor]:
         """The first states, (L, B, H) each. ValueError, TypeError for what is none."""
@@ -102,8 +183,13 @@ class Recurrent(Module):
                 raise ValueError(f"{type(self).__name__}: expected a state of shape {shape}, got {state.shape}")
         return given if batched else [unsqueeze(state, 1) for state in given]
 
-    def forward(self, input: Tensor, hx: Any = None) -> tuple[Tensor, Any]:
-        """The last layer's outputs at every time, (T, B, directions H) laid out as the input, and the last states."""
+    def forward(self, input: Tensor, hx: Any = None, mask: Any = None) -> tuple[Tensor, Any]:
+        """The last layer's outputs at every time, (T, B, directions H) laid out as the input, and the last states.
+
+        `mask`, a bool array or Tensor laid out as the batch, (T, B), (B, T) or (T,), is True where there is something:
+        for each sequence at least once, and then False to the end. Beyond it outputs are 0; last states are those of a
+        sequence's end, and the reverse direction begins there. ValueError for another mask.
+        """
         if input.ndim not in (2, 3) or input.shape[-1] != self.input_size:
             layout = "(B, T, D)" if self.batch_first else "(T, B, D)"
             name = type(self).__name__
@@ -111,12 +197,17 @@ class Recurrent(Module):
         batched = input.ndim == 3
         x = (transpose(input, 0, 1) if self.batch_first else input) if batched else unsqueeze(input, 1)
         states, lasts = self._first(x, hx, batched), []
+        packing = None if mask is None else self._packing(x, mask, batched)
+        if packing:
+            x, states = packing.pack(x), [index_select(state, 1, packing.order) for state in states]
         for layer in range(self.num_layers):
             if layer:
                 x = dropout(x, self.dropout, self.training)
-            x, last = self._layer(x, layer, states)
+            x, last = self._layer(x, layer, states, packing)
             lasts += last
         final = [_joined([last[k] for last in lasts], 0) for k in range(self.states)]
+        if packing:
+            x, final = packing.unpack(x), [index_select(state, 1, packing.order_back) for state in final]
         if not batched:
             x, final = x[:, 0], [state[:, 0] for state in final]
         out = transpose(x, 0, 1) if batched and self.batch_first else x
@@ -134,6 +225,11 @@ class Recurrent(Module):
 def _joined(tensors: list[Tensor], dim: int) -> Tensor:
     """The tensors joined, without a copy where there is but one."""
     return tensors[0] if len(tensors) == 1 else cat(tensors, dim)
+
+
+def _turned(x: Tensor, packing: _Packing | None) -> Tensor:
+    """x with time the other way round, within each sequence."""
+    return flip(x, 0) if packing is None else index_select(x, 0, packing.turned)
 
 
 class RNN(Recurrent):

@@ -1,4 +1,4 @@
-"""Chapter 8's lessons: the numbers they print are right, and the network has learnt something."""
+"""Chapter 8's lessons: the numbers they print are right, and the networks have learnt something."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from tinygrad_edu import data
+from tinygrad_edu.models.by_hand.attention import Attention
+from tinygrad_edu.models.by_hand.rnn import RNN, cross_entropy
 from tinygrad_edu.scripts.lessons import ch08
+from tinygrad_edu.scripts.lessons import ch08_sequences as seq
 
 
 def arrays(out: str, title: str) -> list[list[list[float]]]:
@@ -118,3 +121,120 @@ def test_a_class_without_test_pictures_is_no_error(capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert re.search(r"step    1   loss ", out)
     assert re.search(r"^  maybe +0 of +0 right,   0\.0%$", out, re.MULTILINE)
+
+
+def cells(out: str, title: str) -> list[list[str]]:
+    """The table below the line that begins with `title`: its rows, without their titles."""
+    block = out.partition(f"\n{title}")[2].split("\n\n")[1]
+    return [re.split(r" {3,}", line.strip())[1:] for line in block.splitlines()]
+
+
+def numbers(text: str) -> np.ndarray:
+    return np.array([float(found) for found in re.findall(r"-?\d+\.\d+", text)])
+
+
+def test_bptt_is_printed_beside_the_tensors(capsys: pytest.CaptureFixture[str]) -> None:
+    ch08.backward_through_time()
+    out = "\n" + capsys.readouterr().out
+    model = RNN(seq.RNN_WEIGHTS, seq.RNN_BIASES)
+    logits, _ = model.forward(seq.X)
+    loss, g = cross_entropy(logits, seq.Y)
+
+    _, _, *steps = cells(out, "Forward")
+    assert [(row[0], row[3]) for row in steps] == [("a", "b"), ("b", "c"), ("c", "a")]
+    half = 0.00051  # of the last of three decimals
+    np.testing.assert_allclose([numbers(row[1]) for row in steps], model.states[1:, 0], atol=half)
+    chances = np.array([numbers(row[2]) for row in steps])
+    np.testing.assert_allclose(
+        3 * g[:, 0], chances - np.eye(3)[seq.Y[:, 0]], atol=half
+    )  # the mean of three: p - [k = y]
+    assert np.mean([float(row[4]) for row in steps]) == pytest.approx(loss, abs=half)
+    assert f"L, the mean of the last column: {loss:.6f}; the Tensor's: {loss:.6f}\n" in out
+
+    _, *states = cells(out, "Backward")
+    for (own, later, total, theirs), expected in zip(states, model.state_gradients(g)[::-1, 0], strict=True):
+        assert total == theirs
+        np.testing.assert_allclose(numbers(total), expected, atol=half)
+        np.testing.assert_allclose(numbers(own) + numbers(later), expected, atol=2 * half)
+    assert (numbers(states[0][1]) == 0).all()  # after the last step comes nothing
+    assert (numbers(states[-1][0]) == 0).all()  # the first state makes no logits
+
+    _, *gradients = cells(out, "Every step")
+    for (ours, theirs), array in zip(gradients, model.backward(g)[0], strict=True):
+        assert ours == theirs
+        np.testing.assert_allclose(numbers(ours), array.ravel(), atol=half)
+    assert float(out.split()[-1]) < 1e-14
+    assert max(map(len, out.splitlines())) <= 120
+
+
+def test_bptt_would_show_a_difference(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    theirs = seq.rnn_by_tensor(RNN(seq.RNN_WEIGHTS, seq.RNN_BIASES), seq.X, seq.Y)
+    monkeypatch.setattr(seq, "rnn_by_tensor", lambda *args: {**theirs, "h": theirs["h"] + 0.5})
+    ch08.backward_through_time()
+    assert capsys.readouterr().out.endswith("the Tensor's: 0.5\n")
+
+
+def test_an_rnn_learns_the_zen_by_heart(capsys: pytest.CaptureFixture[str]) -> None:
+    ch08.recurrent()
+    out = capsys.readouterr().out
+    assert "min-char-rnn: 100 units, 856 characters of text, 45 different." in out
+    losses = [float(found) for found in re.findall(r"loss (\d\.\d+)$", out, re.MULTILINE)]
+    assert len(losses) == 5
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < np.log(45) / 2
+    before, after = (out.partition(title)[2].split("\n\n")[1] for title in ("What it writes:", "What it writes now:"))
+    known = set(seq.zen().split())
+    assert len(known & set(re.sub(r"^  \| ", "", before, flags=re.MULTILINE).split())) <= 1
+    assert len(known & set(re.sub(r"^  \| ", "", after, flags=re.MULTILINE).split())) >= 4
+    left = [float(found) for found in out.splitlines()[-1].split()]
+    assert left == sorted(left, reverse=True)
+    assert left[0] == 1
+    assert left[-1] < 0.1
+
+
+def test_the_zen_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert seq.zen().startswith("The Zen of Python")
+    assert capsys.readouterr().out == ""
+
+
+def test_attention_is_printed_beside_the_tensors(capsys: pytest.CaptureFixture[str]) -> None:
+    ch08.look_up()
+    out = "\n" + capsys.readouterr().out
+    half = 0.00051  # of the last of three decimals
+    _, *vectors = cells(out, "Each word")
+    for (x, *made), expected in zip(vectors, seq.VECTORS, strict=True):
+        np.testing.assert_array_equal(numbers(x), expected)
+        for found, W in zip(made, seq.ATTENTION_WEIGHTS, strict=False):
+            np.testing.assert_array_equal(numbers(found), expected @ W)
+    q, k, v = (seq.VECTORS @ W for W in seq.ATTENTION_WEIGHTS[:3])
+
+    def table(title: str) -> np.ndarray:
+        return np.array(cells(out, title)[1:], dtype=np.float64)
+
+    np.testing.assert_allclose(table("Scores"), q @ k.T / np.sqrt(2), atol=half)
+    e = np.exp(q @ k.T / np.sqrt(2))
+    np.testing.assert_allclose(table("Weights"), e / e.sum(axis=1, keepdims=True), atol=half)
+    np.testing.assert_allclose(table("The same"), np.tril(e) / np.tril(e).sum(axis=1, keepdims=True), atol=half)
+    assert table("Weights")[3].argmax() == seq.WORDS.index("cat")
+
+    for (c, theirs, result), weights in zip(cells(out, "The means")[1:], e / e.sum(axis=1, keepdims=True), strict=True):
+        assert c == theirs
+        np.testing.assert_allclose(numbers(c), weights @ v, atol=half)
+        np.testing.assert_allclose(numbers(result), weights @ v @ seq.ATTENTION_WEIGHTS[3], atol=half)
+    gradients = cells(out, "Gradients")[1:]
+    assert len(gradients) == 8
+    assert all(ours == theirs for ours, theirs in gradients)
+    assert float(out.split()[-1]) < 1e-14
+    assert max(map(len, out.splitlines())) <= 120
+
+
+def test_attention_would_show_a_difference(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    c, out, gradients = seq.attention_by_tensor(Attention(seq.ATTENTION_WEIGHTS), seq.VECTORS)
+    monkeypatch.setattr(seq, "attention_by_tensor", lambda *args: (c, out - 0.5, gradients))
+    ch08.look_up()
+    assert capsys.readouterr().out.endswith("the Tensor's: 0.5\n")
+
+
+def test_numbers_and_tables_as_they_are_printed() -> None:
+    assert seq.decimals(np.array([[0.5, -1.0], [-0.0001, 12.3456]])) == "[[ 0.500 -1.000] [ 0.000  12.346]]"
+    assert seq.aligned([("a", "", "b"), ("long", "x", "")]) == "  a          b\n  long   x"

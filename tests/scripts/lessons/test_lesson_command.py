@@ -44,5 +44,5 @@ def test_every_lesson_is_its_chapters_and_says_what_it_shows() -> None:
         chapter, _, _ = number.partition(".")
         assert lesson.__module__.endswith(f".ch{int(chapter):02}"), number
         assert (lesson.__doc__ or "").partition("\n")[0].endswith("."), number
-    files = {path.stem for path in Path(lessons.__file__).parent.glob("ch*.py")}
+    files = {path.stem for path in Path(lessons.__file__).parent.glob("ch??.py")}
     assert files == {lesson.__module__.rpartition(".")[2] for lesson in found.values()}

@@ -1,0 +1,140 @@
+"""Chapter 12's end project from the command line: learns, compares, writes, chats, and knows its vocabulary."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_edu as tg
+import tinygrad_edu.nn.functional as F
+from tinygrad_edu import cli, state
+from tinygrad_edu.models.char_rnn import CharRNN
+from tinygrad_edu.run import Run
+from tinygrad_edu.scripts.ch12_generate_pictures import look_back, reach
+
+Needs = Callable[[str], ModuleType]
+SMALL = ["--width", "24", "--batch-size", "8", "--length", "20", "--characters", "40", "--samples", "2"]
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needs: Needs) -> None:
+    needs("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    Path("text.txt").write_text("the cat sat on the mat, and the dog lay on the log. " * 60)
+
+
+def run(*flags: str, out: str = "out") -> dict[str, Any]:
+    """Run the project on a small text; its figures."""
+    command = ["run", "generate", "--dataset", "text.txt", *SMALL, "--out", out, "--json", "figures.json", *flags]
+    assert cli.main(command) == 0
+    return json.loads(Path("figures.json").read_text())
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_it_learns_compares_writes_and_draws(cell: str, needs: Needs, capsys: pytest.CaptureFixture[str]) -> None:
+    needs("torch")
+    figures = run("--compare", "torch", "--cell", cell, "--dropout", "0", "--prompt", "the ", "--epochs", "3")
+    assert figures["validation_loss_nats"] < 2.8  # log of 20 characters is 3.0
+    # float32 in another order of summation, over 51 steps
+    assert figures["validation_loss_nats"] == pytest.approx(figures["torch_validation_loss_nats"], abs=0.02)
+    out = capsys.readouterr().out
+    assert "--- step 25 of 51" in out
+    for name in ("curves.png", "samples.svg", "page.svg", "look.svg", "gradients.png", "model.safetensors"):
+        assert Path("out", name).stat().st_size > 200, name
+
+
+def test_a_resumed_run_ends_with_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    run("--compare", "none", "--epochs", "1", out="whole")
+    log = Run.log
+
+    def interrupting(self: Run, **metrics: Any) -> None:
+        log(self, **metrics)
+        if self.step == 10 and "loss" in metrics:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "log", interrupting)
+    monkeypatch.setattr(Run, "checkpoint_steps", 7)
+    command = ["run", "generate", "--dataset", "text.txt", *SMALL, "--compare", "none", "--epochs", "1", "--out", "out"]
+    assert cli.main(command) == 130
+    monkeypatch.setattr(Run, "log", log)
+    assert cli.main([*command, "--resume"]) == 0
+    whole, resumed = (state.load(Path(out) / "checkpoint.safetensors")["tracked"] for out in ("whole", "out"))
+    assert whole["samples"] == resumed["samples"]
+    (_, arrays), (_, others) = state.flatten(whole), state.flatten(resumed)
+    assert arrays.keys() == others.keys()
+    for name, array in arrays.items():
+        assert array.tobytes() == others[name].tobytes(), name
+
+
+def test_it_writes_from_saved_weights_and_chats(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = run("--compare", "none", "--epochs", "1")
+    capsys.readouterr()
+    monkeypatch.setattr("sys.stdin", io.StringIO("the c\nüber\nthe d\n\nnever read\n"))
+    again = run("--weights", "out/model.safetensors", "--chat", "--top-k", "1", out="again")
+    assert again["validation_loss_nats"] == trained["validation_loss_nats"]
+    assert "train_seconds" not in again
+    told = capsys.readouterr().out
+    assert told.index("the c") < told.index("got 'b', 'r', 'ü'") < told.index("\nthe d")
+    assert "never read" not in told
+
+
+def test_a_model_of_another_vocabulary_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    run("--compare", "none", "--epochs", "1")
+    Path("other.txt").write_text("The cat sat on the mat! " * 60)
+    capsys.readouterr()
+    for weights, dataset, message in [
+        ("out/model.safetensors", "other.txt", "only one of the two has '!,.Tdgly'"),
+        ("nowhere.safetensors", "text.txt", "--weights: there is no file nowhere.safetensors"),
+        ("out/checkpoint.safetensors", "text.txt", "expected out/checkpoint.safetensors to be a model.safetensors"),
+    ]:
+        assert cli.main(["run", "generate", "--dataset", dataset, "--weights", weights, *SMALL, "--out", "x"]) != 0
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--prompt", "é"], "got 'é'"),
+        (["--prompt", ""], "--prompt: expected at least one character, got none"),
+        (["--temperature", "-1"], "expected a temperature > 0, got -1.0"),
+        (["--top-k", "0"], "expected top_k of at least 1, got 0"),
+        (["--epochs", "0"], "generate: expected --epochs of at least"),
+        (["--length", "1000"], "Streams: expected a text of more than"),
+    ],
+)
+def test_mistakes(flags: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "generate", "--dataset", "text.txt", *SMALL, "--out", "out", *flags]) != 0
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_how_far_a_loss_reaches_is_its_gradient(cell: str) -> None:
+    """The last state's gradient is that of the layer's own output; with attention all states have one."""
+    tg.manual_seed(0)
+    model = CharRNN(5, width=6, cell=cell).double()
+    x = np.random.default_rng(0).integers(0, 5, (1, 9))
+    found = reach(model, x[:, :-1], x[:, 1:])
+    assert [len(norms) for norms in found.values()] == [8, 8]
+    with_attention, alone = found.values()
+    assert (with_attention > 0.0).all()
+    h, _ = model.recurrent(model.tokens(tg.tensor(x[:, :-1])))
+    logits = model.head(h[:, -1])
+    g = tg.grad(F.cross_entropy(logits, tg.tensor(x[:, -1])), [h])[0]
+    assert g is not None
+    assert alone[-1] == pytest.approx(float((g[:, -1] ** 2).sum().sqrt().item()), rel=1e-9)
+
+
+def test_the_look_back_is_drawn_for_every_character() -> None:
+    svg = look_back(CharRNN(5, width=6), np.array([0, 1, 2, 3]), "ab\n<e")
+    assert svg.count("<text") == 5  # four characters and a title
+    assert "↵" in svg
+    assert "&lt;" in svg
