@@ -41,7 +41,8 @@ class RNNClassifier(nn.Module):
     of each text must be there. `data.padded` makes both of texts of unequal lengths.
 
     >>> import tinygrad_edu as tg
-    >>> RNNClassifier(26, 2)(tg.tensor([[1, 2, 3], [4, 0, 0]]), tg.tensor([[True, True, True], [True, False, False]])).shape
+    >>> mask = tg.tensor([[True, True, True], [True, False, False]])
+    >>> RNNClassifier(26, 2)(tg.tensor([[1, 2, 3], [4, 0, 0]]), mask).shape
     (2, 2)
     """
 

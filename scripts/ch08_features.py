@@ -48,7 +48,7 @@ class Recipe:
 RECIPES = {
     "lenet": Recipe(lr=0.05, batch_size=64, epochs=10, weight_decay=5e-4),
     "convnet": Recipe(lr=1.0, batch_size=64, epochs=14),
-    "resnet": Recipe(lr=0.1, batch_size=64, epochs=20, weight_decay=5e-4),
+    "resnet": Recipe(lr=0.1, batch_size=64, epochs=15, weight_decay=5e-4),
 }
 
 

@@ -3,7 +3,8 @@
 Characters become whole numbers; the network (`models/char_rnn.py`) learns to expect the next one, and reads the text in
 many places at once, keeping its state from piece to piece while gradients end at a piece's start (truncated
 backpropagation through time). As it learns it writes samples; at the end it goes on from a text of yours, one character
-at a time. The report shows what it looked back at, and how far back in time a loss reaches.
+at a time. The report shows what it looked back at, and how far back in time a loss reaches. `--by-hand` is the same in
+plain NumPy, without attention: min-char-rnn.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from tinygrad_edu import data, nn, optim, state
 from tinygrad_edu.models.char_rnn import CharRNN, shortened
 from tinygrad_edu.models.sampling import check_sampling, draw
 from tinygrad_edu.run import Run
-from tinygrad_edu.scripts import beside_torch, pictures
+from tinygrad_edu.scripts import beside_torch, ch12_generate_by_hand, pictures
 from tinygrad_edu.scripts import ch12_generate_pictures as drawn
 from tinygrad_edu.scripts.one_text import first_characters, in_rows, one_text
 from tinygrad_edu.scripts.text_pictures import page as text_page
@@ -39,6 +40,8 @@ class Args:
     """The text: python-docs (comes with Python), shakespeare, alice, or a file."""
     compare: beside_torch.Compare = "auto"
     """Train the same network in torch as well; auto: where torch is installed."""
+    by_hand: bool = False
+    """Train Karpathy's min-char-rnn instead, in plain NumPy, its backward pass derived by hand."""
     cell: Literal["gru", "lstm"] = "gru"
     """The recurrent layer."""
     width: int = 256
@@ -77,6 +80,9 @@ def main(args: Args, run: Run) -> None:
     """Load, train, compare, write, draw."""
     check_sampling(args.temperature, args.top_k, args.top_p)
     task = Task(args)
+    if args.by_hand:
+        ch12_generate_by_hand.generate(run, task, Samples())
+        return
     if args.weights is not None:
         model = load(args.weights, task.vocabulary)
         samples = Samples()
@@ -100,7 +106,7 @@ class Task:
 
     def __init__(self, args: Args) -> None:
         dataset = one_text(args.dataset)
-        self.args, self.vocabulary = args, data.Vocabulary(dataset.classes)
+        self.args, self.vocabulary, self.text = args, data.Vocabulary(dataset.classes), dataset.train[0]
         self.prompt = first_characters(args.prompt, dataset)
         self.streams = data.Streams(dataset.train[0], batch_size=args.batch_size, length=args.length)
         self.validation = dataset.test[0]

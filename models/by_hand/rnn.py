@@ -12,7 +12,8 @@ Do It", Proceedings of the IEEE 78, 1990; the setting of A. Karpathy's min-char-
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -158,27 +159,44 @@ class Adagrad:
             p -= lr * g / np.sqrt(m + 1e-8)
 
 
-def min_char_rnn(model: RNN, text: Array, *, length: int = 25) -> Iterator[float]:
-    """Train on a text (N,) over and over, endlessly; yield the smoothed loss after each step, in nats a sequence.
+class MinCharRNN:
+    """Trains a network on a text (N,) over and over: `next` is one step, and gives the smoothed loss, nats a sequence.
 
     Karpathy's setting, with `RNN.small(V, 100, rng)`: sequences of 25 characters, one a step, each starting from the
     state the last one ended in, but no gradient goes back over that border; the loss is their sum; every number of the
     gradients is clipped to ±5, lest one explosion ruin the weights; Adagrad with rate 0.1. The smoothed loss begins at
     that of who knows nothing, 25 log V, and moves by a thousandth. ValueError for a text no longer than a sequence.
     """
-    if len(text) <= length:
-        raise ValueError(f"min_char_rnn: expected a text of more than {length} characters, got {len(text)}")
-    optimizer = Adagrad(model)
-    smoothed = length * float(np.log(len(model.biases[1])))
-    place, h = 0, None
-    while True:
-        if place + length >= len(text):  # the end: once more, with nothing in mind
-            place, h = 0, None
-        x, y = text[place : place + length, None], text[place + 1 : place + length + 1, None]  # (T, 1)
-        z, h = model.forward(x, h)
-        loss, g = cross_entropy(z, y)
-        gradients, _ = model.backward(length * g)  # of the sum, where `loss` is the mean
-        optimizer.step([np.clip(g, -5.0, 5.0) for g in gradients], lr=0.1)
-        smoothed = 0.999 * smoothed + 0.001 * length * loss
-        yield smoothed
-        place += length
+
+    def __init__(self, model: RNN, text: Array, *, length: int = 25) -> None:
+        if len(text) <= length:
+            raise ValueError(f"MinCharRNN: expected a text of more than {length} characters, got {len(text)}")
+        self.model, self.text, self.length = model, text, length
+        self.optimizer = Adagrad(model)
+        self.smoothed = length * float(np.log(len(model.biases[1])))
+        self.place, self.h = 0, np.zeros((1, len(model.biases[0])), model.biases[0].dtype)
+
+    def __iter__(self) -> MinCharRNN:
+        return self
+
+    def __next__(self) -> float:
+        if self.place + self.length >= len(self.text):  # the end: once more, with nothing in mind
+            self.place, self.h = 0, np.zeros_like(self.h)
+        piece = self.text[self.place : self.place + self.length + 1, None]  # (T + 1, 1)
+        self.place += self.length
+        z, self.h = self.model.forward(piece[:-1], self.h)
+        loss, g = cross_entropy(z, piece[1:])
+        gradients, _ = self.model.backward(self.length * g)  # of the sum, where `loss` is the mean
+        self.optimizer.step([np.clip(g, -5.0, 5.0) for g in gradients], lr=0.1)
+        self.smoothed = 0.999 * self.smoothed + 0.001 * self.length * loss
+        return self.smoothed
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the training goes on from, the model aside."""
+        return {"place": self.place, "h": self.h, "smoothed": self.smoothed, "squares": self.optimizer.squares}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state_dict()`."""
+        self.place, self.h, self.smoothed = int(state["place"]), np.array(state["h"]), float(state["smoothed"])
+        for own, value in zip(self.optimizer.squares, state["squares"], strict=True):
+            own[...] = value

@@ -17,7 +17,7 @@ import tinygrad_edu.nn.functional as F
 from tinygrad_edu import data, optim
 from tinygrad_edu.models.by_hand.attention import Attention, attend
 from tinygrad_edu.models.by_hand.cnn import conv2d, conv2d_loops, max_pool2d, max_pool2d_loops
-from tinygrad_edu.models.by_hand.rnn import RNN, cross_entropy, min_char_rnn
+from tinygrad_edu.models.by_hand.rnn import RNN, MinCharRNN, cross_entropy
 from tinygrad_edu.models.lenet import LeNet
 from tinygrad_edu.scripts.lessons import ch08_sequences as seq
 
@@ -195,7 +195,7 @@ def learn_by_heart(text: str, steps: int) -> None:
     print(f"\nmin-char-rnn: 100 units, {len(text)} characters of text, {len(characters)} different. What it writes:\n")
     print(written())
     print(f"\nThe smoothed loss a character, which begins at log {len(characters)} = {np.log(len(characters)):.3f}.\n")
-    for step, smoothed in enumerate(islice(min_char_rnn(model, numbers), steps), start=1):
+    for step, smoothed in enumerate(islice(MinCharRNN(model, numbers), steps), start=1):
         if step % (steps // 5) == 0:
             print(f"  step {step:>4}   loss {smoothed / 25:.3f}")
     print(f"\nWhat it writes now:\n\n{written()}")

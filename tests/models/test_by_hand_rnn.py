@@ -13,7 +13,7 @@ import pytest
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
 from tinygrad_edu.models.by_hand import rnn as by_hand
-from tinygrad_edu.models.by_hand.rnn import RNN, Adagrad, cross_entropy, min_char_rnn
+from tinygrad_edu.models.by_hand.rnn import RNN, Adagrad, MinCharRNN, cross_entropy
 from tinygrad_edu.nn.recurrent import rnn as fused_rnn
 
 Needs = Callable[[str], ModuleType]
@@ -262,7 +262,7 @@ def test_min_char_rnn_is_torchs(needs: Needs, size: int) -> None:
     text = np.random.default_rng(1).integers(0, 3, size)
     model, other = (make(1, 1, 5, 3)[0] for _ in range(2))
     losses, expected = by_torch(needs("torch"), other, text, length=8, steps=7)
-    np.testing.assert_allclose(list(islice(min_char_rnn(model, text, length=8), 7)), losses, rtol=RTOL)
+    np.testing.assert_allclose(list(islice(MinCharRNN(model, text, length=8), 7)), losses, rtol=RTOL)
     for p, value in zip(parameters(model), expected, strict=True):
         close(p, value)
 
@@ -278,8 +278,8 @@ def test_gradients_of_the_sum_are_clipped(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(by_hand, "Adagrad", Recorder)
     model = RNN([np.zeros((3, 2)), np.zeros((3, 3)), np.zeros((2, 3))], [np.zeros(3), np.zeros(2)])
-    next(min_char_rnn(model, np.zeros(60, np.int64)))
-    next(min_char_rnn(model, np.zeros(60, np.int64), length=4))
+    next(MinCharRNN(model, np.zeros(60, np.int64)))
+    next(MinCharRNN(model, np.zeros(60, np.int64), length=4))
     assert [g.tolist() for g in taken] == [[-5.0, 5.0], [-2.0, 2.0]]
 
 
@@ -288,7 +288,7 @@ def test_the_first_smoothed_loss_knows_nothing(V: int) -> None:
     """The weights are so small that all characters are nearly equally likely: of their effect a thousandth is seen."""
     model = RNN.small(V, 100, np.random.default_rng(0))
     text = np.random.default_rng(1).integers(0, V, 100)
-    assert next(min_char_rnn(model, text)) == pytest.approx(25 * np.log(V), rel=1e-5)
+    assert next(MinCharRNN(model, text)) == pytest.approx(25 * np.log(V), rel=1e-5)
 
 
 def test_small_networks_begin_small() -> None:
@@ -303,7 +303,7 @@ def test_it_learns_a_rhythm() -> None:
     """After 0 sometimes comes 1 and sometimes 2: only the state can tell."""
     text = np.tile([0, 1, 0, 2], 60)
     model = RNN.small(3, 16, np.random.default_rng(0))
-    losses = list(islice(min_char_rnn(model, text), 300))
+    losses = list(islice(MinCharRNN(model, text), 300))
     assert losses[-1] < 0.85 * losses[0]  # smoothed over a thousand: 0.999^300 = 0.74 is left of the first even so
     drawn = model.sample(text[:10], 8, np.random.default_rng(0), temperature=0.0)
     assert drawn.tolist() == [0, 2, 0, 1, 0, 2, 0, 1]
@@ -346,5 +346,5 @@ def test_mistakes() -> None:
     for seed, temperature in ((x[:0, 0], 1.0), (x[:, 0], -0.5), (x[:, 0], np.nan)):
         with pytest.raises(ValueError, match=r"sample: expected a seed of characters and temperature >= 0, got"):
             model.sample(seed, 1, np.random.default_rng(0), temperature)
-    with pytest.raises(ValueError, match=r"min_char_rnn: expected a text of more than 25 characters, got 25"):
-        next(min_char_rnn(model, np.zeros(25, np.int64)))
+    with pytest.raises(ValueError, match=r"MinCharRNN: expected a text of more than 25 characters, got 25"):
+        next(MinCharRNN(model, np.zeros(25, np.int64)))

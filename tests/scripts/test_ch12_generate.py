@@ -50,18 +50,29 @@ def test_it_learns_compares_writes_and_draws(cell: str, needs: Needs, capsys: py
         assert Path("out", name).stat().st_size > 200, name
 
 
-def test_a_resumed_run_ends_with_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    run("--compare", "none", "--epochs", "1", out="whole")
+def test_by_hand_it_learns_and_draws(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = run("--by-hand", "--epochs", "6")
+    assert set(figures) == {"backend", "seed", "validation_loss_nats", "train_seconds"}
+    assert figures["validation_loss_nats"] < 2.3  # log of 20 characters is 3.0
+    assert "--- step 337 of 674" in capsys.readouterr().out
+    for name in ("curves.png", "samples.svg", "page.svg", "gradients.png"):
+        assert Path("out", name).stat().st_size > 200, name
+
+
+@pytest.mark.parametrize("flags", [[], ["--by-hand"]], ids=["tensor", "by hand"])
+def test_a_resumed_run_ends_with_the_same_bits(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    run("--compare", "none", "--epochs", "1", *flags, out="whole")
     log = Run.log
 
     def interrupting(self: Run, **metrics: Any) -> None:
         log(self, **metrics)
-        if self.step == 10 and "loss" in metrics:
+        if self.step in (10, 100) and "loss" in metrics:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Run, "log", interrupting)
     monkeypatch.setattr(Run, "checkpoint_steps", 7)
-    command = ["run", "generate", "--dataset", "text.txt", *SMALL, "--compare", "none", "--epochs", "1", "--out", "out"]
+    command = ["run", "generate", "--dataset", "text.txt", *SMALL, "--compare", "none", "--epochs", "1", *flags]
+    command += ["--out", "out"]
     assert cli.main(command) == 130
     monkeypatch.setattr(Run, "log", log)
     assert cli.main([*command, "--resume"]) == 0
