@@ -28,6 +28,13 @@ def _gpt(vocabulary: int = 65, context: int = 64, layers: int = 4, heads: int = 
     return GPT(vocabulary, context, layers, heads, width)
 
 
+def _char_rnn(vocabulary: int = 65, width: int = 256, cell: str = "gru", dropout: float = 0.0) -> Module:
+    """Recurrent network with attention over its own past, for a text's characters, e.g. `char_rnn(65, cell="lstm")`."""
+    from tinygrad_edu.models.char_rnn import CharRNN
+
+    return CharRNN(vocabulary, width, cell, dropout)
+
+
 def _lenet(channels: int = 1, size: int = 28, classes: int = 10) -> Module:
     """LeNet for pictures of `size` x `size` pixels, e.g. `lenet(3, 32)` for CIFAR-10."""
     from tinygrad_edu.models.lenet import LeNet
@@ -74,6 +81,7 @@ def _rnn_classifier(vocabulary: int = 26, classes: int = 2, width: int = 32, hid
 def register_models() -> dict[str, Callable[..., Module]]:
     """The models that come with the project."""
     return {
+        "char-rnn": _char_rnn,
         "conv-vae": _conv_vae,
         "convnet": _convnet,
         "gpt": _gpt,

@@ -155,12 +155,12 @@ def arguments(t: Any, padding: Any, mask: Any, is_causal: bool, L: int, S: int) 
 
 def multihead(rng: Rng, kind: str) -> Case:
     H, width, B, L, S = (int(n) for n in rng.integers(1, [4, 4, 4, 6, 6]))
-    E, batched, itself = H * width, rng.random() < 0.8, rng.random() < 0.4
+    E, batched = H * width, rng.random() < 0.8
+    places = choice(rng, (0, 1, 2), (0, 1, 2), (0, 0, 0), (0, 0, 0), (0, 1, 1), (0, 0, 1))  # which are one Tensor
     settings = {"bias": choice(rng, True, False), "batch_first": choice(rng, True, False)}
     kdim = vdim = E
-    if itself:
-        S = L
-    elif rng.random() < 0.5:
+    S = L if places[1] == 0 else S
+    if places == (0, 1, 2) and rng.random() < 0.6:
         kdim, vdim = settings["kdim"], settings["vdim"] = tuple(map(int, rng.integers(1, 5, 2)))
     padding, mask, is_causal = masks(rng, B if batched else 1, H, L, S, batched)
     how = {"need_weights": choice(rng, True, False), "average_attn_weights": choice(rng, True, False)}
@@ -171,10 +171,9 @@ def multihead(rng: Rng, kind: str) -> Case:
 
     def results(t: Any, layer: Any, *xs: Any) -> list[Any]:
         pad, attn, now = arguments(t, padding, mask, is_causal, L, S)
-        q, k, v = xs * 3 if itself else xs
-        return list(layer(q, k, v, key_padding_mask=pad, attn_mask=attn, is_causal=now, **how))
+        return list(layer(*[xs[i] for i in places], key_padding_mask=pad, attn_mask=attn, is_causal=now, **how))
 
-    return Case(inputs[:1] if itself else inputs, results, (E, H), settings)
+    return Case([inputs[places.index(i)] for i in sorted(set(places))], results, (E, H), settings)
 
 
 def attention(rng: Rng, kind: str) -> Case:
@@ -321,6 +320,7 @@ def test_a_mask_without_padding_changes_nothing() -> None:
     layer, x = nn.LSTM(2, 3, batch_first=True), tg.randn(4, 5, 2)
     for ours, theirs in zip(flat(layer(x, mask=np.ones((4, 5), bool))), flat(layer(x)), strict=True):
         np.testing.assert_array_equal(ours.detach().numpy(), theirs.detach().numpy())
+    assert layer(tg.zeros(0, 5, 2), mask=np.ones((0, 5), bool))[0].shape == (0, 5, 3)
 
 
 def test_dropout_between_layers_of_packed_sequences() -> None:

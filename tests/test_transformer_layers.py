@@ -64,11 +64,15 @@ def test_a_query_that_may_see_nothing_finds_0(need_weights: bool) -> None:
     assert np.isfinite(gx.numpy()).all()
 
 
-def test_a_layers_dropout_is_in_training_only() -> None:
-    layer, x = nn.TransformerEncoderLayer(4, 2, 8, dropout=1.0, activation=tg.tanh), tg.randn(5, 3, 4)
-    np.testing.assert_array_equal(layer(x).detach().numpy(), layer.norm2(layer.norm1(x)).detach().numpy())
-    assert (layer.eval()(x) == layer.eval()(x)).all()
-    assert (layer(x) != layer.norm2(layer.norm1(x))).any()
+@pytest.mark.parametrize("place", ["dropout", "dropout1", "dropout2"])
+def test_each_dropout_of_a_layer_acts_in_its_place(place: str) -> None:
+    layer, x = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, activation=tg.tanh), tg.randn(5, 3, 4)
+    getattr(layer, place).p = 1.0
+    attended = layer.norm1(x if place == "dropout1" else x + layer.self_attn(x, x, x)[0])
+    fed = layer.linear2(tg.tanh(layer.linear1(attended)) * float(place != "dropout")) * float(place != "dropout2")
+    expected = layer.norm2(attended + fed)
+    np.testing.assert_allclose(layer(x).detach().numpy(), expected.detach().numpy(), atol=1e-6)  # float32, of size 1
+    assert (layer.eval()(x) != expected).any()
 
 
 # --- positions -------------------------------------------------------------------------------------------------------
