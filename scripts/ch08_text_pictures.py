@@ -56,15 +56,28 @@ class Reading:
         return self.classes[self.best[0]]
 
     @property
-    def probability(self) -> float:
-        """What softmax gives the answer."""
-        return float(1.0 / np.exp(self.logits - self.logits.max()).sum())
+    def says(self) -> str:
+        """The answer, what softmax gives it, and the label if that is another one."""
+        probability = 1.0 / np.exp(self.logits - self.logits.max()).sum()
+        return f"{self.answer} {probability:.1%}" + f" (true: {self.truth})" * self.wrong
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the label is known, and another one."""
+        return self.truth not in (None, self.answer)
+
+    @property
+    def part(self) -> slice:
+        """The whole text; of one with more than 80 characters, the 80 in a row that have the most weight."""
+        n = min(len(self.text), FOLLOWED)
+        start = int(np.convolve(self.attention, np.ones(n), "valid").argmax())
+        return slice(start, start + n)
 
 
 @tg.no_grad()
 def read(model: RNNClassifier, dataset: data.LabelledText, texts: Mapping[str, str | None]) -> list[Reading]:
     """Have `model` read texts, given with their labels. ValueError for characters that the data have not."""
-    readings, (weight, bias) = [], (p.numpy() for p in (model.out.weight, model.out.bias))
+    readings, (weight, bias) = [], (p.detach().numpy() for p in (model.out.weight, model.out.bias))
     for text, truth in texts.items():
         steps = model.steps(*map(tg.tensor, dataset.encode([text])))
         states, scores, attention = (t.numpy()[0].astype(np.float64) for t in steps[:3])
@@ -76,7 +89,7 @@ def read(model: RNNClassifier, dataset: data.LabelledText, texts: Mapping[str, s
 def terminal(reading: Reading, colour: bool, columns: int = 72) -> str:
     """The answer, and the text with what attention gives each character: as shades, or as blocks below it."""
     text, share = visible(reading.text), reading.attention / reading.attention.max()
-    lines = [f"{reading.answer}, {reading.probability:.1%}"]
+    lines = [reading.says]
     for i in range(0, len(text), columns):
         part, weights = text[i : i + columns], share[i : i + columns]
         if colour:
@@ -99,15 +112,19 @@ def visible(text: str) -> str:
 
 def table(reading: Reading) -> str:
     """One line a character: score, weight, and what it adds to the logits of the likeliest classes; then the sums."""
-    shown = reading.best
-    names = [reading.classes[k][:12] for k in shown]
-    rows = [["character", "score s", "weight a", *names]]
-    for t, character in enumerate(visible(reading.text)):
-        added = [f"{reading.contributions[t, k]:+.3f}" for k in shown]
-        rows.append([character, f"{reading.scores[t]:.3f}", f"{reading.attention[t]:.4f}", *added])
-    rows.append(["bias", "", "", *(f"{reading.bias[k]:+.3f}" for k in shown)])
-    rows.append(["sum", "", f"{reading.attention.sum():.4f}", *(f"{reading.logits[k]:+.3f}" for k in shown)])
-    return "\n".join("  ".join(cell.rjust(12) for cell in row) for row in rows)
+    best, part, text = reading.best, reading.part, visible(reading.text)
+    added = reading.contributions[:, best]  # (T, classes shown)
+    rows: list[tuple[str, str, str, np.ndarray]] = [
+        (text[t], f"{reading.scores[t]:.3f}", f"{reading.attention[t]:.4f}", added[t])
+        for t in range(part.start, part.stop)
+    ]
+    if len(rows) < len(text):
+        rest = f"{1.0 - reading.attention[part].sum():.4f}"
+        rows.append(("the others", "", rest, added.sum(0) - added[part].sum(0)))
+    rows += [("bias", "", "", reading.bias[best]), ("sum", "", "1.0000", reading.logits[best])]
+    lines = [["character", "score s", "weight a", *(reading.classes[k][:12] for k in best)]]
+    lines += [[*cells, *(f"{number:+.3f}" for number in numbers)] for *cells, numbers in rows]
+    return "\n".join("  ".join(cell.rjust(12) for cell in line) for line in lines)
 
 
 def attention(readings: Sequence[Reading], columns: int = 64) -> str:
@@ -115,47 +132,44 @@ def attention(readings: Sequence[Reading], columns: int = 64) -> str:
 
     At the left the answer and its probability, red if it is wrong. A text's largest weight is the darkest.
     """
-    wide, high, left = 11.0, 24.0, 8.5 * max(len(f"{r.answer} 100%") for r in readings) + 24
-    columns = min(columns, max(len(r.text) for r in readings))
+    wide, high, left = 10.0, 26.0, 8.0 * max(len(reading.says) for reading in readings) + 24
+    columns = min(columns, max(len(reading.text) for reading in readings))
     y, parts = 12.0, []
     for reading in readings:
-        wrong = reading.truth not in (None, reading.answer)
-        label = f"{reading.answer} {reading.probability:.0%}"
-        parts.append(f'<text x="12" y="{y + 16:.0f}" fill="{"#c00" if wrong else text_pictures.INK}">{escape(label)}')
-        parts.append(f"<title>{escape(f'the label: {reading.truth}')}</title></text>" if wrong else "</text>")
+        color = "#c00" if reading.wrong else text_pictures.INK
+        parts.append(f'<text x="12" y="{y + 17:.0f}" fill="{color}">{escape(reading.says)}</text>')
         share = reading.attention / reading.attention.max()
         for t, (character, s) in enumerate(zip(visible(reading.text), share, strict=True)):
             x, top = left + wide * (t % columns), y + high * (t // columns)
             fill = f"rgb({255 - 215 * s:.0f},{255 - 150 * s:.0f},255)"
-            parts.append(f'<rect x="{x:.1f}" y="{top:.1f}" width="{wide}" height="{high - 2}" fill="{fill}"/>')
+            parts.append(f'<rect x="{x:.1f}" y="{top:.1f}" width="{wide}" height="{high - 3}" fill="{fill}"/>')
             if character != " ":
-                at = f'x="{x + wide / 2:.1f}" y="{top + 16:.1f}" text-anchor="middle"'
+                at = f'x="{x + wide / 2:.1f}" y="{top + 17:.1f}" text-anchor="middle" font-family="monospace"'
                 ink = "#fff" if s > 0.6 else text_pictures.INK
-                parts.append(f'<text {at} fill="{ink}" font-family="monospace">{escape(character)}</text>')
-        y += high * -(-len(reading.text) // columns) + 8
+                parts.append(f'<text {at} font-size="16" fill="{ink}">{escape(character)}</text>')
+        y += high * -(-len(reading.text) // columns) + 6
     width = left + wide * columns + 12
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{y + 4:.0f}" font-size="14"'
-    return "\n".join(
-        [f'{head} font-family="sans-serif"><rect width="100%" height="100%" fill="#fff"/>', *parts, "</svg>"]
-    )
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{y + 6:.0f}" font-size="14"'
+    paper = '<rect width="100%" height="100%" fill="#fff"/>'
+    return "\n".join([f'{head} font-family="sans-serif">{paper}', *parts, "</svg>"])
 
 
 def trace(reading: Reading) -> Figure:
-    """Below each other, over the characters: states, scores, weights, what each adds to the logits, and their growth.
-
-    Of a longer text, the 80 characters in a row that have the most weight.
-    """
-    n = min(len(reading.text), FOLLOWED)
-    start = int(np.convolve(reading.attention, np.ones(n), "valid").argmax())
-    part, at, H = slice(start, start + n), np.arange(n), reading.states.shape[1] // 2
+    """Over the characters: states, scores, weights, what each adds to the logits, and how these grow."""
+    part, H = reading.part, reading.states.shape[1] // 2
+    n = part.stop - part.start
+    at = np.arange(n)
     figure = new_figure(max(7.0, 2.0 + 0.2 * n), 9.5)
     axes: Any = figure.subplots(5, 1, sharex=True, height_ratios=(3, 1, 1, 1.3, 1.6))
     heat, scores, weights, added, grown = axes
-    image = heat.imshow(reading.states[part].T, cmap="RdBu_r", vmin=-1.0, vmax=1.0, aspect="auto")
+    states = reading.states[part].T  # (2 H, T)
+    peak = states[:, reading.attention[part].argmax()]
+    order = np.concatenate([np.argsort(peak[:H]), H + np.argsort(peak[H:])])  # so that a picture is seen, not noise
+    image = heat.imshow(states[order], cmap="RdBu_r", vmin=-1.0, vmax=1.0, aspect="auto", interpolation="nearest")
     figure.colorbar(image, ax=heat, pad=0.01)
     heat.axhline(H - 0.5, color="black", linewidth=0.8)
     heat.set_yticks([H / 2, 1.5 * H], ["forwards", "backwards"], rotation=90, va="center")
-    heat.set_title(f"states h, 2 · {H} numbers a character", fontsize=10, loc="left")
+    heat.set_title(f"states h, 2 · {H} numbers, in order where the weight is largest", fontsize=10, loc="left")
     scores.bar(at, reading.scores[part], color="0.55")
     scores.set_title("scores s = v · tanh(W h + b)", fontsize=10, loc="left")
     weights.bar(at, reading.attention[part], color="#2868ff")
@@ -166,15 +180,16 @@ def trace(reading: Reading) -> Figure:
         offset, color = (i - (len(reading.best) - 1) / 2) * width, f"C{k % 10}"
         added.bar(at + offset, reading.contributions[part, k], width=width, color=color)
         label = f"{reading.classes[k]}: {reading.logits[k]:+.2f}"
-        grown.plot(np.arange(n + 1) - 0.5, height[start : start + n + 1, k], color=color, label=label)
+        grown.plot(np.arange(n + 1) - 0.5, height[part.start : part.stop + 1, k], color=color, label=label)
     added.set_title("what a character adds to the logits, a U h", fontsize=10, loc="left")
     grown.set_title("the logits as they grow, from the bias d on", fontsize=10, loc="left")
     grown.legend(fontsize=9, loc="upper left")
     for ax in axes:
-        ax.set_xticks(at, [c.replace(" ", "␣") for c in visible(reading.text)[part]], family="monospace")
+        ax.set_xticks(at, list(visible(reading.text)[part]), family="monospace")
         ax.tick_params(axis="x", length=0, labelbottom=True)
         ax.spines[["top", "right"]].set_visible(False)
     for ax in axes[1:]:
         ax.axhline(0.0, color="black", linewidth=0.6)
     heat.set_xlim(-0.5, n - 0.5)
+    figure.suptitle(f"{reading.text if n == len(reading.text) else '…'} → {reading.says}")
     return figure

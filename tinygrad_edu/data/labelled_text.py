@@ -115,7 +115,7 @@ def labelled_csv(path: str, longest: int = 1000) -> LabelledText:
             at = f"{path}, line {rows.line_num}"
             pairs.append((_stripped(row["text"], at), _stripped(row["label"], at, "label")))
     except csv.Error as error:
-        raise ValueError(f"{path}, line {rows.line_num}: expected comma-separated values: {error}") from error
+        raise ValueError(f"{path}, after line {rows.line_num}: expected comma-separated values: {error}") from error
     return _split(path, pairs, longest, f"the file {path}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from tinygrad_edu.ops.op import check_tensor
@@ -62,8 +63,7 @@ def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> 
         sections = [min(sections, size - at) for at in range(0, size, sections or 1)] or [0]
     if sum(sections) != size or min(sections, default=0) < 0:
         raise ValueError(f"split: expected sizes >= 0 that add up to {size}, got {list(sections)}")
-    ends = [sum(sections[: i + 1]) for i in range(len(sections))]
-    return tuple([part(x, dim, end - n, end) for n, end in zip(sections, ends, strict=True)])
+    return tuple([part(x, dim, end - n, end) for n, end in zip(sections, accumulate(sections), strict=True)])
 
 
 def chunk(x: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:

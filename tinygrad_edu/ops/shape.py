@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -161,7 +162,7 @@ def _concat(*xs, dim):
 
 
 def _concat_vjp(g, shapes, dim, needs):
-    ends = [sum(shape[dim] for shape in shapes[: i + 1]) for i in range(len(shapes))]
+    ends = accumulate(shape[dim] for shape in shapes)
     return [
         part(g, dim, end - shape[dim], end) if need else None
         for shape, end, need in zip(shapes, ends, needs, strict=True)
