@@ -22,3 +22,13 @@ def verdict(accuracy: float, images: int, seconds: float, theirs: tuple[float, f
         f"{accuracy:.2%} of {images} test images right, torch from the same start {theirs[0]:.2%} "
         f"({points:+.2f} points); training took {seconds / theirs[1]:.2f} times torch's time."
     )
+
+
+def loss_verdict(loss: float, of: str, seconds: float, theirs: tuple[float, float] | None) -> str:
+    """The sentence that compares two losses, in nats `of` something, and times; `theirs`: torch's loss and seconds."""
+    if theirs is None:
+        return f"{loss:.4f} nats {of}; nothing to compare with (no torch)."
+    return (
+        f"{loss:.4f} nats {of}, torch from the same start {theirs[0]:.4f} ({loss - theirs[0]:+.4f}); "
+        f"training took {seconds / theirs[1]:.2f} times torch's time."
+    )

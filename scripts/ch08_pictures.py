@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -59,53 +59,53 @@ def maps(layers: Mapping[str, np.ndarray], rows: int = 2) -> Figure:
 
     Red is positive, blue negative, white 0; every layer has its own scale.
     """
-    heights = [min(rows, -(-len(out) // ACROSS)) if out.ndim == 3 else 1 for out in layers.values()]
-    figure, parts = strips(heights)
-    for part, height, (name, out) in zip(parts, heights, layers.items(), strict=True):
-        shown = min(len(out), height * ACROSS) if out.ndim == 3 else len(out)
-        left_out = "" if shown == len(out) else f", the first {shown}"
-        part.suptitle(f"{name}: {' × '.join(map(str, out.shape))}{left_out}", fontsize=9, x=0.01, ha="left")
-        if out.ndim == 1:
-            show(part.subplots(), out[None], np.abs(out).max(), aspect="auto")
-            continue
-        for i, ax in enumerate(part.subplots(height, ACROSS, squeeze=False).flat):
-            show(ax, out[i] if i < shown else None, np.abs(out).max())
-    return figure
+    strips = []
+    for name, out in layers.items():
+        shown = out[: rows * ACROSS] if out.ndim == 3 else out
+        left_out = "" if len(shown) == len(out) else f", the first {len(shown)}"
+        title = f"{name}: {' × '.join(map(str, out.shape))}{left_out}"
+        strips.append((title, tiled(shown) if out.ndim == 3 else out[None]))
+    return figure_of(strips)
 
 
 def filters(model: nn.Module, layers: int = 3) -> Figure:
     """The filters of the first convolutions, 32 each at most: in colour if they read three channels, else one channel.
 
-    Red is positive, blue negative, white 0.
+    Red is positive, blue negative, white 0; in colour, grey is 0.
     """
-    convolutions = [(name, m.weight) for name, m in model.named_modules() if isinstance(m, nn.Conv2d)][:layers]
-    heights = [-(-min(len(w), 2 * ACROSS) // ACROSS) for _, w in convolutions]
-    figure, parts = strips(heights)
-    for part, height, (name, weight) in zip(parts, heights, convolutions, strict=True):
+    strips = []
+    for name, weight in [(name, m.weight) for name, m in model.named_modules() if isinstance(m, nn.Conv2d)][:layers]:
         w = weight.detach().numpy()  # (out, in, K, K)
-        limit = np.abs(w).max()
-        what = "its channels as red, green, blue" if w.shape[1] == 3 else f"what it does with channel 1 of {w.shape[1]}"
-        part.suptitle(f"{name}: {' × '.join(map(str, w.shape))}, {what}", fontsize=9, x=0.01, ha="left")
-        for i, ax in enumerate(part.subplots(height, ACROSS, squeeze=False).flat):
-            show(ax, picture(w[i], limit) if i < len(w) else None, limit)
+        title = f"{name}: {' × '.join(map(str, w.shape))}, "
+        if w.shape[1] == 3:
+            colours = 0.5 + 0.5 * w / np.abs(w).max()  # each channel as a picture of one colour
+            image = np.stack([tiled(colours[: 2 * ACROSS, c]) for c in range(3)], axis=-1)
+            strips.append((title + "its channels as red, green, blue", image))
+        else:
+            strips.append((title + f"what it does with channel 1 of {w.shape[1]}", tiled(w[: 2 * ACROSS, 0])))
+    return figure_of(strips)
+
+
+def tiled(images: np.ndarray) -> np.ndarray:
+    """Pictures (N, H, W) side by side, 16 in a row, a gap of NaN around each: one picture, drawn at once."""
+    N, H, W = images.shape
+    rows, gap = -(-N // ACROSS), max(1, H // 10)
+    out = np.full((rows, ACROSS, H + gap, W + gap), np.nan, np.float32)
+    out.reshape(rows * ACROSS, H + gap, W + gap)[:N, :H, :W] = images
+    return out.swapaxes(1, 2).reshape(rows * (H + gap), ACROSS * (W + gap))
+
+
+def figure_of(strips: Sequence[tuple[str, np.ndarray]]) -> Figure:
+    """Pictures below each other, each under its title; (H, W) red and blue about 0, or colours (H, W, 3) in 0..1."""
+    width = 0.62 * ACROSS  # inches
+    inches = [0.35 + (0.5 if len(image) == 1 else width * image.shape[0] / image.shape[1]) for _, image in strips]
+    figure = new_figure(width, sum(inches))
+    axes = figure.subplots(len(strips), 1, height_ratios=inches, squeeze=False)[:, 0]
+    for ax, (title, image) in zip(axes, strips, strict=True):
+        limit = float(np.nanmax(np.abs(image))) or 1.0  # 1 for a layer that is silent
+        aspect = "auto" if len(image) == 1 else "equal"
+        shown = np.nan_to_num(image, nan=1.0) if image.ndim == 3 else image
+        ax.imshow(shown, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest", aspect=aspect)
+        ax.set_title(title, fontsize=9, loc="left")
+        ax.axis("off")
     return figure
-
-
-def picture(w: np.ndarray, limit: float) -> np.ndarray:
-    """A filter (C, K, K) as a picture: in colour for three channels, grey where a weight is 0; else its first one."""
-    return 0.5 + 0.5 * w.transpose(1, 2, 0) / limit if len(w) == 3 else w[0]
-
-
-def strips(heights: Sequence[int]) -> tuple[Figure, Any]:
-    """A figure of parts below each other, each a title and so many rows of pictures; the figure and its parts."""
-    inches = [0.62 * height + 0.35 for height in heights]
-    figure = new_figure(0.62 * ACROSS, sum(inches))
-    return figure, figure.subfigures(len(heights), 1, height_ratios=inches, squeeze=False)[:, 0]
-
-
-def show(ax: Any, image: np.ndarray | None, limit: float, aspect: str = "equal") -> None:
-    """Draw a picture, (H, W) in -limit..limit or (H, W, 3) in 0..1, without axes; None leaves the place empty."""
-    ax.axis("off")
-    limit = limit or 1.0  # a layer that is silent
-    if image is not None:
-        ax.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest", aspect=aspect)

@@ -197,15 +197,11 @@ def compare(run: Run, task: Task, model: CharRNN, start: dict[str, np.ndarray]) 
     """Note the results, torch's beside ours where it is wanted."""
     loss = validation_loss(model, task)
     run.result(validation_loss_nats=loss, train_seconds=run.train_seconds)
-    if not beside_torch.wanted(task.args.compare):
-        run.verdict(f"{loss:.4f} nats a character on text that it has not seen; nothing to compare with (no torch).")
-        return
-    theirs, seconds = train_torch(task, start, run.seed)
-    run.result(torch_validation_loss_nats=theirs, torch_train_seconds=seconds)
-    run.verdict(
-        f"{loss:.4f} nats a character on text that it has not seen, torch from the same start {theirs:.4f} "
-        f"({loss - theirs:+.4f}); training took {run.train_seconds / seconds:.2f} times torch's time."
-    )
+    theirs = None
+    if beside_torch.wanted(task.args.compare):
+        theirs = train_torch(task, start, run.seed)
+        run.result(torch_validation_loss_nats=theirs[0], torch_train_seconds=theirs[1])
+    run.verdict(beside_torch.loss_verdict(loss, "a character of unseen text", run.train_seconds, theirs))
 
 
 def train_torch(task: Task, start: dict[str, np.ndarray], seed: int) -> tuple[float, float]:

@@ -25,7 +25,7 @@ def generate(run: Run, task: Any, samples: Any) -> None:
     model = train(run, task, samples)
     loss = validation_loss(model, task.validation)
     run.result(validation_loss_nats=loss, train_seconds=run.train_seconds)
-    run.verdict(f"{loss:.4f} nats a character on text that it has not seen; by hand, with nothing to compare with.")
+    run.verdict(f"{loss:.4f} nats a character of unseen text.")
     text = written(model, task, task.args.characters, run.seed)
     print(text)
     smoothed = {"training loss, smoothed, nats a character": {"loss": run.history("loss")}}

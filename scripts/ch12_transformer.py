@@ -71,15 +71,11 @@ def main(args: Args, run: Run) -> None:
     train(run, task, model)
     loss = validation_loss(model, task)
     run.result(validation_loss_nats=loss, train_seconds=run.train_seconds)
+    theirs = None
     if beside_torch.wanted(args.compare):
-        theirs, seconds = train_torch(task, start)
-        run.result(torch_validation_loss_nats=theirs, torch_train_seconds=seconds)
-        run.verdict(
-            f"{loss:.4f} nats a character on text that it has not seen, torch from the same start {theirs:.4f} "
-            f"({loss - theirs:+.4f}); training took {run.train_seconds / seconds:.2f} times torch's time."
-        )
-    else:
-        run.verdict(f"{loss:.4f} nats a character on text that it has not seen; nothing to compare with (no torch).")
+        theirs = train_torch(task, start)
+        run.result(torch_validation_loss_nats=theirs[0], torch_train_seconds=theirs[1])
+    run.verdict(beside_torch.loss_verdict(loss, "a character of unseen text", run.train_seconds, theirs))
     page = task.vocabulary.decode(write(model, task.prompt, args, np.random.default_rng(run.seed)))
     print(page)
     report(run, task, model, page)

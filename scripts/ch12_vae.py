@@ -55,15 +55,11 @@ def main(args: Args, run: Run) -> None:
     film = Film(args.code)
     loss = train(run, task, model, film)
     run.result(test_loss_nats=loss, train_seconds=run.train_seconds)
+    theirs = None
     if beside_torch.wanted(args.compare):
-        torch_loss, torch_seconds = train_torch(task, start)
-        run.result(torch_test_loss_nats=torch_loss, torch_train_seconds=torch_seconds)
-        run.verdict(
-            f"{loss:.2f} nats a test image, torch from the same start {torch_loss:.2f} ({loss - torch_loss:+.2f}); "
-            f"training took {run.train_seconds / torch_seconds:.2f} times torch's time."
-        )
-    else:
-        run.verdict(f"{loss:.2f} nats a test image; nothing to compare with (no torch).")
+        theirs = train_torch(task, start)
+        run.result(torch_test_loss_nats=theirs[0], torch_train_seconds=theirs[1])
+    run.verdict(beside_torch.loss_verdict(loss, "a test image", run.train_seconds, theirs))
     check_divergence(run, task, model)
     draw(run, task, model, film)
 

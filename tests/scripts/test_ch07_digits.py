@@ -19,14 +19,8 @@ from tinygrad_edu import cli, data, state
 from tinygrad_edu.run import Run
 
 Needs = Callable[[str], ModuleType]
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 BRIEF = ["--epochs", "2", "--hidden", "16"]
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needs: Needs) -> None:
-    needs("sklearn")
-    needs("matplotlib")
-    monkeypatch.chdir(tmp_path)
 
 
 def run(*flags: str, out: str = "out") -> dict[str, Any]:
@@ -78,7 +72,7 @@ def test_by_hand_and_tensor_see_the_same_losses() -> None:
 
 @pytest.mark.parametrize("flags", [[], ["--by-hand"]], ids=["tensor", "by hand"])
 def test_an_interrupted_run_resumes_to_the_same_bits(
-    flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], same_bits: Any
 ) -> None:
     assert threading.current_thread() is threading.main_thread()  # where signals are handled
     command = ["run", "digits", *BRIEF, "--compare", "none", *flags]
@@ -102,13 +96,8 @@ def test_an_interrupted_run_resumes_to_the_same_bits(
         assert cli.main([*command, "--out", "out", "--resume"]) == 0
     finally:
         signal.signal(signal.SIGINT, before)
-    whole, resumed = (state.load(Path(out) / "checkpoint.safetensors") for out in ("whole", "out"))
-    assert whole["step"] == resumed["step"] == 46
-    (_, arrays), (_, others) = state.flatten(whole["tracked"]), state.flatten(resumed["tracked"])
-    assert arrays.keys() == others.keys()
-    assert len(arrays) > 4
-    for name, array in arrays.items():
-        assert array.tobytes() == others[name].tobytes(), name
+    assert state.load(Path("out/checkpoint.safetensors"))["step"] == 46
+    assert len(same_bits("whole", "out")) > 4
     summaries = [json.loads(Path(out, "summary.json").read_text()) for out in ("whole", "out")]
     assert summaries[0]["test_accuracy"] == summaries[1]["test_accuracy"]
 
@@ -124,7 +113,7 @@ def test_a_training_that_diverges_says_so(capsys: pytest.CaptureFixture[str]) ->
 def test_nothing_wrong_draws_no_wrong_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that gets all test images right: one class, which it cannot miss."""
     rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((20, 1, 4, 4)).astype(np.float32), np.zeros(20, np.int64)
+    x, y = rng.random((20, 1, 4, 4), np.float32), np.zeros(20, np.int64)
     dataset = data.Dataset("digits", (x, y), (x[:5], y[:5]), ("0",), "made up")
     monkeypatch.setattr(data, "load", lambda name: dataset)
     assert run("--compare", "none")["test_accuracy"] == 1.0

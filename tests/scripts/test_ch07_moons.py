@@ -20,15 +20,9 @@ from tinygrad_edu.run import Run
 from tinygrad_edu.scripts import ch07_moons
 
 Needs = Callable[[str], ModuleType]
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 SHAPES = [(2, 16), (16, 16), (16, 1)]  # of micrograd's network: inputs, neurons
 FIGURES = {"backend", "seed", "first_loss", "last_loss", "train_accuracy", "train_seconds"}
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needs: Needs) -> None:
-    needs("sklearn")
-    needs("matplotlib")
-    monkeypatch.chdir(tmp_path)
 
 
 def run(*flags: str, out: str = "out") -> dict[str, Any]:

@@ -12,20 +12,14 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
-from tinygrad_edu import cli, data, state
+from tinygrad_edu import cli, data
 from tinygrad_edu.models.lenet import LeNet
 from tinygrad_edu.models.resnet import ResNet
 from tinygrad_edu.scripts.ch08_pictures import outputs
 from tinygrad_edu.scripts.one_picture import one_picture
 
 Needs = Callable[[str], ModuleType]
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needs: Needs) -> None:
-    needs("sklearn")
-    needs("matplotlib")
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def run(*flags: str, epochs: int = 2, out: str = "out") -> dict[str, Any]:
@@ -81,17 +75,16 @@ def test_the_other_networks_begin_as_torchs(
         assert figures["test_loss_nats"] == pytest.approx(figures["torch_test_loss_nats"], rel=1e-3)
 
 
-def test_an_interrupted_run_resumes_to_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_resumes_to_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch, same_bits: Callable[[str, str], Any]
+) -> None:
     """With dropout, shifted and mirrored pictures, and batches from the background."""
     few(monkeypatch, 3, 8)
     flags = ["--model", "convnet", "--dataset", "cifar10", "--batch-size", "8", "--compare", "none"]
     run(*flags, epochs=3, out="whole")
     run(*flags, epochs=1, out="out")
     run(*flags, "--resume", epochs=3, out="out")
-    whole, resumed = (state.flatten(state.load(Path(out) / "checkpoint.safetensors"))[1] for out in ("whole", "out"))
-    assert whole.keys() == resumed.keys()
-    for name, array in whole.items():
-        assert array.tobytes() == resumed[name].tobytes(), name
+    same_bits("whole", "out")
 
 
 def test_every_layer_shows_what_it_gives() -> None:

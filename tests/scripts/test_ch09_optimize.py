@@ -19,6 +19,7 @@ from tinygrad_edu.models.by_hand import mlp as by_hand
 from tinygrad_edu.scripts import ch09_gpu, ch09_ladder, ch09_optimize, ch09_pictures
 
 Needs = Callable[[str], ModuleType]
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 BRIEF = [
     "--epochs",
     "1",
@@ -33,13 +34,6 @@ BRIEF = [
     "--json",
     "figures.json",
 ]
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needs: Needs) -> None:
-    needs("sklearn")
-    needs("matplotlib")
-    monkeypatch.chdir(tmp_path)
 
 
 def run(*flags: str) -> dict[str, Any]:

@@ -14,9 +14,8 @@ import pytest
 
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
-from tinygrad_edu import cli, state
+from tinygrad_edu import cli
 from tinygrad_edu.models.char_rnn import CharRNN
-from tinygrad_edu.run import Run
 from tinygrad_edu.scripts.ch12_generate_pictures import look_back, reach
 
 Needs = Callable[[str], ModuleType]
@@ -24,9 +23,7 @@ SMALL = ["--width", "24", "--batch-size", "8", "--length", "20", "--characters",
 
 
 @pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needs: Needs) -> None:
-    needs("matplotlib")
-    monkeypatch.chdir(tmp_path)
+def a_text(in_an_empty_folder: None) -> None:
     Path("text.txt").write_text("the cat sat on the mat, and the dog lay on the log. " * 60)
 
 
@@ -59,29 +56,14 @@ def test_by_hand_it_learns_and_draws(capsys: pytest.CaptureFixture[str]) -> None
         assert Path("out", name).stat().st_size > 200, name
 
 
-@pytest.mark.parametrize("flags", [[], ["--by-hand"]], ids=["tensor", "by hand"])
-def test_a_resumed_run_ends_with_the_same_bits(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("flags", "step"), [([], 10), (["--by-hand"], 100)], ids=["tensor", "by hand"])
+def test_a_resumed_run_ends_with_the_same_bits(flags: list[str], step: int, interrupted: Any, same_bits: Any) -> None:
     run("--compare", "none", "--epochs", "1", *flags, out="whole")
-    log = Run.log
-
-    def interrupting(self: Run, **metrics: Any) -> None:
-        log(self, **metrics)
-        if self.step in (10, 100) and "loss" in metrics:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Run, "log", interrupting)
-    monkeypatch.setattr(Run, "checkpoint_steps", 7)
     command = ["run", "generate", "--dataset", "text.txt", *SMALL, "--compare", "none", "--epochs", "1", *flags]
-    command += ["--out", "out"]
-    assert cli.main(command) == 130
-    monkeypatch.setattr(Run, "log", log)
-    assert cli.main([*command, "--resume"]) == 0
-    whole, resumed = (state.load(Path(out) / "checkpoint.safetensors")["tracked"] for out in ("whole", "out"))
-    assert whole["samples"] == resumed["samples"]
-    (_, arrays), (_, others) = state.flatten(whole), state.flatten(resumed)
-    assert arrays.keys() == others.keys()
-    for name, array in arrays.items():
-        assert array.tobytes() == others[name].tobytes(), name
+    with interrupted(at=step):
+        assert cli.main([*command, "--out", "out"]) == 130
+    assert cli.main([*command, "--out", "out", "--resume"]) == 0
+    same_bits("whole", "out")
 
 
 def test_it_writes_from_saved_weights_and_chats(

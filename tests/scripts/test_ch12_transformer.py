@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 import tinygrad_edu as tg
-from tinygrad_edu import cli, state
+from tinygrad_edu import cli
 from tinygrad_edu.models.gpt import GPT
-from tinygrad_edu.run import Run
 from tinygrad_edu.scripts.ch12_transformer_pictures import Look, block
 from tinygrad_edu.scripts.one_text import in_rows, mean_loss
 
@@ -23,9 +22,7 @@ SMALL = ["--width", "16", "--heads", "2", "--layers", "2", "--context", "16", "-
 
 
 @pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needs: Needs) -> None:
-    needs("matplotlib")
-    monkeypatch.chdir(tmp_path)
+def a_text(in_an_empty_folder: None) -> None:
     Path("text.txt").write_text("the cat sat on the mat, and the dog lay on the log. " * 40)
 
 
@@ -48,26 +45,13 @@ def test_it_learns_compares_writes_and_draws(needs: Needs, capsys: pytest.Captur
         assert Path("out", name).stat().st_size > 200, name
 
 
-def test_a_resumed_run_ends_with_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_ends_with_the_same_bits(interrupted: Any, same_bits: Any) -> None:
     run("--compare", "none", out="whole")
-    log = Run.log
-
-    def interrupting(self: Run, **metrics: Any) -> None:
-        log(self, **metrics)
-        if self.step == 10 and "loss" in metrics:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Run, "log", interrupting)
-    monkeypatch.setattr(Run, "checkpoint_steps", 7)
     command = ["run", "transformer", "--dataset", "text.txt", *SMALL, "--steps", "20", "--compare", "none"]
-    assert cli.main([*command, "--out", "out"]) == 130
-    monkeypatch.setattr(Run, "log", log)
+    with interrupted(at=10):
+        assert cli.main([*command, "--out", "out"]) == 130
     assert cli.main([*command, "--out", "out", "--resume"]) == 0
-    whole, resumed = (state.load(Path(out) / "checkpoint.safetensors")["tracked"] for out in ("whole", "out"))
-    (_, arrays), (_, others) = state.flatten(whole), state.flatten(resumed)
-    assert arrays.keys() == others.keys()
-    for name, array in arrays.items():
-        assert array.tobytes() == others[name].tobytes(), name
+    same_bits("whole", "out")
 
 
 def test_what_is_drawn_is_what_flows_through_the_model() -> None:
@@ -134,8 +118,7 @@ def test_rows_are_read_piece_by_piece() -> None:
         (["--steps", "0"], "transformer: expected --steps of at least 1, got 0"),
     ],
 )
-def test_mistakes(flags: list[str], message: str, needs: Needs, capsys: pytest.CaptureFixture[str]) -> None:
-    needs("sklearn")
+def test_mistakes(flags: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty.txt").write_text("")
     given = flags if "--dataset" in flags else ["--dataset", "text.txt", *flags]
     assert cli.main(["run", "transformer", "--out", "out", *given]) != 0
