@@ -47,7 +47,7 @@ class Args:
     lr: float = 1e-3
     """Adam's learning rate."""
     longest: int = 1000
-    """Characters that are read of a text of yours."""
+    """Of a longer text in a folder or file, so many characters are read."""
 
 
 def main(args: Args, run: Run) -> None:

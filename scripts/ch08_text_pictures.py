@@ -77,7 +77,7 @@ class Reading:
 @tg.no_grad()
 def read(model: RNNClassifier, dataset: data.LabelledText, texts: Mapping[str, str | None]) -> list[Reading]:
     """Have `model` read texts, given with their labels. ValueError for characters that the data have not."""
-    readings, (weight, bias) = [], (p.detach().numpy() for p in (model.out.weight, model.out.bias))
+    readings, (weight, bias) = [], (value.numpy() for value in model.out.state_dict().values())
     for text, truth in texts.items():
         steps = model.steps(*map(tg.tensor, dataset.encode([text])))
         states, scores, attention = (t.numpy()[0].astype(np.float64) for t in steps[:3])
@@ -169,7 +169,7 @@ def trace(reading: Reading) -> Figure:
     figure.colorbar(image, ax=heat, pad=0.01)
     heat.axhline(H - 0.5, color="black", linewidth=0.8)
     heat.set_yticks([H / 2, 1.5 * H], ["forwards", "backwards"], rotation=90, va="center")
-    heat.set_title(f"states h, 2 · {H} numbers, in order where the weight is largest", fontsize=10, loc="left")
+    heat.set_title(f"states h, 2 · {H} numbers, sorted by value where the weight is largest", fontsize=10, loc="left")
     scores.bar(at, reading.scores[part], color="0.55")
     scores.set_title("scores s = v · tanh(W h + b)", fontsize=10, loc="left")
     weights.bar(at, reading.attention[part], color="#2868ff")
@@ -183,7 +183,7 @@ def trace(reading: Reading) -> Figure:
         grown.plot(np.arange(n + 1) - 0.5, height[part.start : part.stop + 1, k], color=color, label=label)
     added.set_title("what a character adds to the logits, a U h", fontsize=10, loc="left")
     grown.set_title("the logits as they grow, from the bias d on", fontsize=10, loc="left")
-    grown.legend(fontsize=9, loc="upper left")
+    grown.legend(fontsize=9, loc="best")
     for ax in axes:
         ax.set_xticks(at, list(visible(reading.text)[part]), family="monospace")
         ax.tick_params(axis="x", length=0, labelbottom=True)
