@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import fmean, pstdev
 from typing import Any
-
-import numpy as np
 
 
 def evaluate(env: Any, policy: Callable[[Any], Any], *, episodes: int, seed: int) -> tuple[float, float]:
@@ -24,4 +23,4 @@ def evaluate(env: Any, policy: Callable[[Any], Any], *, episodes: int, seed: int
             observation, reward, terminated, truncated, _ = env.step(policy(observation))
             total, done = total + float(reward), terminated or truncated
         returns.append(total)
-    return float(np.mean(returns)), float(np.std(returns))
+    return fmean(returns), pstdev(returns)

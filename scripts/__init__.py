@@ -29,6 +29,11 @@ def register_projects() -> dict[str, Project]:
             chapter="12",
             summary="A recurrent network with attention learns a text, and writes more of it from your beginning",
         ),
+        "gridworld": Project(
+            module="tinygrad_edu.scripts.ch11_gridworld",
+            chapter="11",
+            summary="An agent learns its way through a grid by Q-learning or SARSA; the exact answer beside it",
+        ),
         "moons": Project(
             module="tinygrad_edu.scripts.ch07_moons",
             chapter="7",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -29,6 +31,15 @@ def grid_world(needs: Needs) -> Any:
 def test_gymnasiums_checker_accepts_it(grid_world: Any, needs: Needs, name: str, settings: dict[str, Any]) -> None:
     check_env = needs("gymnasium.utils.env_checker").check_env
     check_env(grid_world.GridWorld(grid_world.MAPS[name], render_mode="rgb_array", **settings), skip_render_check=False)
+
+
+def test_the_time_limit_is_gymnasiums(grid_world: Any, needs: Needs) -> None:
+    registration = needs("gymnasium.envs.registration")
+    spec = registration.EnvSpec("GridWorld-v0", entry_point=grid_world.GridWorld, max_episode_steps=3)
+    env = registration.make(spec, grid="S.G", render_mode="ansi")
+    env.reset(seed=0)
+    assert [env.step(0)[2:4] for _ in range(3)] == [(False, False), (False, False), (False, True)]
+    assert env.render() == "@.G"
 
 
 def test_the_model_is_what_happens(grid_world: Any) -> None:
@@ -61,6 +72,27 @@ def test_walls_and_edges_stop_pits_and_goals_end(grid_world: Any) -> None:
     assert world.step(1) == (5, pytest.approx(0.96), True, False, {})
 
 
+def test_what_is_over_stays_over(grid_world: Any) -> None:
+    world = grid_world.GridWorld("SG")
+    world.reset(seed=0)
+    assert world.step(1)[2]
+    assert world.step(3) == (1, 0.0, True, False, {})
+
+
+def test_exploring_starts_begin_wherever_one_can_be(grid_world: Any) -> None:
+    world = grid_world.GridWorld("S.#.\noG#.", exploring_starts=True)
+    world.reset(seed=0)
+    assert {world.reset()[0] for _ in range(50)} == {0, 1}
+
+
+def test_a_seed_gives_the_same_episode(grid_world: Any) -> None:
+    def walk(seed: int) -> list[int]:
+        world = grid_world.GridWorld(grid_world.MAPS["rooms"], slip=0.5, exploring_starts=True)
+        return [world.reset(seed=seed)[0], *(world.step(1)[0] for _ in range(30))]
+
+    assert walk(1) == walk(1) != walk(2)
+
+
 def test_it_is_drawn_as_text_and_as_a_picture(grid_world: Any) -> None:
     world = grid_world.GridWorld("S.o\n#.G", render_mode="ansi")
     world.reset(seed=0)
@@ -80,12 +112,25 @@ def test_it_is_registered(needs: Needs) -> None:
     assert world.observation_space.n == 4
 
 
+def test_the_plugin_face_is_cheap_and_names_the_missing_extra() -> None:
+    program = """
+import sys
+from tinygrad_edu import rl
+assert "gymnasium" not in sys.modules
+sys.modules["gymnasium"] = None  # as if it were not installed
+rl.register_environments()["grid-world"]()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "MissingExtra: this needs gymnasium: pip install 'tinygrad-edu[rl]'" in done.stderr
+
+
 def test_random_maps_can_be_solved_and_depend_on_the_seed_alone(grid_world: Any) -> None:
     maps = [grid_world.random_map(6, seed) for seed in range(10)]
     assert maps == [grid_world.random_map(6, seed) for seed in range(10)]
     assert len(set(maps)) == 10
     assert all(grid_world.solvable(grid_world.GridWorld(grid)) for grid in maps)
     assert not grid_world.solvable(grid_world.GridWorld("S#\n#G"))
+    assert not grid_world.solvable(grid_world.GridWorld("SoG"))  # through a pit leads no way
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,43 @@ def test_the_textbooks_numbers(rl: Any) -> None:
                 assert found == pytest.approx(known, abs=0.0006)
 
 
+def test_both_solve_the_equations_in_larger_worlds(rl: Any, needs: Needs) -> None:
+    planning, grid_world = rl
+    make, GridWorld = needs("gymnasium").make, grid_world.GridWorld
+    worlds = {name: make(name).unwrapped for name in ("FrozenLake-v1", "CliffWalking-v1", "Taxi-v4")}
+    worlds |= {f"random {seed}": GridWorld(grid_world.random_map(7, seed), slip=seed / 10) for seed in range(5)}
+    for name, world in worlds.items():
+        Q = planning.value_iteration(world.P, gamma=0.9)
+        np.testing.assert_allclose(planning.policy_iteration(world.P, gamma=0.9), Q, atol=2e-9, err_msg=name)
+        v = values_of(world.P, tuple(Q.argmax(axis=1)), 0.9)
+        np.testing.assert_allclose(Q.max(axis=1), v, atol=2e-9, err_msg=name)  # the tolerance, divided by 1 - γ
+
+
+def test_who_may_slip_goes_round_the_pits(rl: Any) -> None:
+    planning, grid_world = rl
+    at_start = []
+    for slip in (0.0, 0.2):
+        world = grid_world.GridWorld(grid_world.MAPS["bridge"], slip=slip)
+        at_start.append(planning.value_iteration(world.P, gamma=0.99)[world.start].argmax())
+    assert at_start == [1, 0]  # right, along the pits; up, away from them
+
+
+def test_where_one_can_come_to(rl: Any) -> None:
+    planning, grid_world = rl
+    P = grid_world.GridWorld("S.o\n##.\n..G").P
+    assert planning.reachable(P, [0]) == [0, 1]
+    assert planning.reachable(P, [0, 6]) == [0, 1, 6, 7]
+    assert planning.reachable(P, []) == []
+
+
+def test_values_that_never_settle(rl: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    planning, grid_world = rl
+    monkeypatch.setattr(planning, "MOST_SWEEPS", 100)
+    P = grid_world.GridWorld("SG#.").P  # from the last cell no end can be reached, and each step costs
+    with pytest.raises(ValueError, match="the values have not settled after 100 sweeps; try a gamma below 1"):
+        planning.value_iteration(P, gamma=1.0)
+
+
 def test_toy_texts_models_are_read(rl: Any, needs: Needs) -> None:
     planning, _ = rl
     cliff = needs("gymnasium").make("CliffWalking-v1").unwrapped

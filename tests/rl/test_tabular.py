@@ -67,6 +67,26 @@ def test_cliff_walking_is_learnt(tabular: Any, needs: Needs) -> None:
     assert evaluate(env, tabular.greedy(Q), episodes=3, seed=0) == (-13.0, 0.0)
 
 
+def test_sarsa_keeps_away_from_the_cliff(tabular: Any, needs: Needs) -> None:
+    """Sutton & Barto, example 6.6: while it explores, the edge is dangerous, and SARSA counts that in."""
+    env = needs("gymnasium").make("CliffWalking-v1", max_episode_steps=200)
+    settings: dict[str, Any] = {"episodes": 1000, "seed": 0, "gamma": 1.0, "epsilon": (0.1, 0.1)}
+    _, bold = tabular.q_learning(env, **settings, alpha=(0.5, 0.1))
+    Q, careful = tabular.sarsa(env, **settings, alpha=(0.5, 0.1))
+
+    assert np.mean(careful[-500:]) > np.mean(bold[-500:]) + 10.0
+    assert Q[25].argmax() in (0, 3)  # beside the pits: up or back, not along them
+
+
+def test_frozen_lake_is_crossed_seven_times_in_ten(tabular: Any, needs: Needs) -> None:
+    """The best policy there is has 0.74 (gymnasium's own number); 1000 episodes tell that to ± 0.014."""
+    from tinygrad_edu.rl.evaluation import evaluate
+
+    env = needs("gymnasium").make("FrozenLake-v1")
+    Q, _ = tabular.q_learning(env, episodes=5000, seed=0, alpha=(0.5, 0.01), gamma=0.99)
+    assert evaluate(env, tabular.greedy(Q), episodes=1000, seed=1000)[0] >= 0.70
+
+
 def test_the_seed_is_all_that_chance_depends_on(tabular: Any) -> None:
     from tinygrad_edu.rl.grid_world import GridWorld
 

@@ -26,8 +26,8 @@ def test_it_runs_one(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("argv", "complaint"),
     [
-        (["7.9"], r"unknown lesson '7\.9' \(did you mean '7\.\d+'\?\); there are: 7\.1, 7\.2"),
-        (["seven"], r"unknown lesson 'seven'; there are: 7\.1, 7\.2"),
+        (["7.9"], r"unknown lesson '7\.9' \(did you mean '7\.\d+'\?\); there are: .*7\.1, 7\.2"),
+        (["seven"], r"unknown lesson 'seven'; there are: .*7\.1, 7\.2"),
         (["7.1", "7.2"], r"unknown argument '7\.2'"),
         (["--all"], r"unknown flag '--all'"),
     ],
