@@ -120,7 +120,8 @@ class Task:
         """The training batches, in the order that the seed gives; colour photographs shifted and mirrored."""
         augment = crop_and_flip if self.args.dataset == "cifar10" else None
         arrays, size = (self.train_x, self.train_y), self.batch_size
-        return data.DataLoader(*arrays, batch_size=size, seed=self.seed, transform=augment, background=True)
+        background = augment is not None  # else a second thread costs more than it saves
+        return data.DataLoader(*arrays, batch_size=size, seed=self.seed, transform=augment, background=background)
 
     def optimizer(self, lib: Any, parameters: Any) -> tuple[Any, Any]:
         """The optimizer and the schedule of its rate, stepped with each batch; `lib` is `optim`, ours or torch's."""
