@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -45,6 +46,20 @@ def seeded() -> Iterator[None]:
     tg.manual_seed(0)
     yield
     tg.random.set_state(before)
+
+
+@pytest.fixture
+def real_data(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """A function that gives the folder of a real data set, and has it used; without one the test is skipped."""
+
+    def real_data(name: str) -> Path:
+        folder = Path(os.environ.get("TINYGRAD_EDU_DATA") or Path(__file__).parents[2] / "shared" / "data")
+        if not (folder / name).is_dir():
+            (pytest.fail if _all_required() else pytest.skip)(f"no {folder / name}")
+        monkeypatch.setenv("TINYGRAD_EDU_DATA", str(folder))
+        return folder / name
+
+    return real_data
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import os
 import subprocess
 import sys
 import tarfile
@@ -23,8 +22,6 @@ from tinygrad_edu import data, registry
 from tinygrad_edu.data import mnist
 from tinygrad_edu.data.fetch import fetch
 from tinygrad_edu.data.idx import read_idx, read_pictures
-
-SHARED = Path(os.environ.get("TINYGRAD_EDU_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 
 def idx(array: np.ndarray, code: int = 0x08) -> bytes:
@@ -66,11 +63,8 @@ FIRST_DIGITS = [0, 5, 1, 6, 2, 2, 9, 9, 0, 5]  # the fixed split, so that figure
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
-def test_the_real_files(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not (SHARED / name).is_dir():
-        missing = pytest.fail if os.environ.get("CI") or os.environ.get("TINYGRAD_EDU_REQUIRE") else pytest.skip
-        missing(f"no {SHARED / name}")
-    monkeypatch.setenv("TINYGRAD_EDU_DATA", str(SHARED))
+def test_the_real_files(name: str, real_data: Callable[[str], Path]) -> None:
+    real_data(name)
     dataset = data.load(name)
     check(dataset, name, (60000, 1, 28, 28), (10000, 1, 28, 28))
     assert (
@@ -85,13 +79,9 @@ def test_the_real_files(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def cifar(monkeypatch: pytest.MonkeyPatch) -> Path:
+def cifar(real_data: Callable[[str], Path]) -> Path:
     """The folder with the real files of CIFAR-10."""
-    if not (SHARED / "cifar10").is_dir():
-        missing = pytest.fail if os.environ.get("CI") or os.environ.get("TINYGRAD_EDU_REQUIRE") else pytest.skip
-        missing(f"no {SHARED / 'cifar10'}")
-    monkeypatch.setenv("TINYGRAD_EDU_DATA", str(SHARED))
-    return SHARED / "cifar10"
+    return real_data("cifar10")
 
 
 def test_the_photographs(cifar: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -36,22 +37,23 @@ def test_pythons_own_text_needs_no_download() -> None:
 
 
 @pytest.mark.parametrize(("name", "size", "characters"), [("shakespeare", 1_115_394, 65), ("alice", 144_396, 73)])
-def test_the_classics(name: str, size: int, characters: int) -> None:
-    if not os.environ.get("TINYGRAD_EDU_DATA"):
-        pytest.skip("TINYGRAD_EDU_DATA is not set")
+def test_the_classics(name: str, size: int, characters: int, real_data: Callable[[str], Path]) -> None:
+    real_data("text")
     text = data.load(name)
     assert len(text.train[0]) + len(text.test[0]) == size
     assert len(text.classes) == characters
 
 
-def test_a_mirror_may_be_the_files_own_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_mirror_may_be_the_files_own_address(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, needs: Callable[[str], ModuleType]
+) -> None:
     tried = []
 
     def retrieve(address: str, *_: object, **__: object) -> str:
         tried.append(address)
         raise ValueError("not there")
 
-    pooch = pytest.importorskip("pooch")
+    pooch = needs("pooch")
     monkeypatch.setattr(pooch, "retrieve", retrieve)
     monkeypatch.setenv("TINYGRAD_EDU_DATA", str(tmp_path))
     with pytest.raises(ConnectionError, match=r"text: a\.txt could not be downloaded"):
