@@ -10,6 +10,7 @@ import numpy as np
 import tinygrad_edu as tg
 from tinygrad_edu import nn
 from tinygrad_edu.models.resnet import Block
+from tinygrad_edu.models.sampling import probabilities
 from tinygrad_edu.scripts.pictures import new_figure
 
 if TYPE_CHECKING:
@@ -41,16 +42,15 @@ def outputs(model: nn.Module, x: np.ndarray) -> dict[str, np.ndarray]:
 
 def seen(picture: np.ndarray, logits: np.ndarray, classes: Sequence[str]) -> Figure:
     """The picture (C, S, S) as the network gets it, beside the probabilities of the classes."""
-    e = np.exp(logits - logits.max())
-    probabilities = e / e.sum()
+    p = probabilities(logits)
     figure = new_figure(7.0, 3.2)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
     left.imshow(picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0), cmap="gray", vmin=0.0, vmax=1.0)
     left.axis("off")
-    best = int(probabilities.argmax())
-    right.barh(classes, probabilities, color=["C1" if i == best else "C0" for i in range(len(classes))])
+    best = int(p.argmax())
+    right.barh(classes, p, color=["C1" if i == best else "C0" for i in range(len(classes))])
     right.invert_yaxis()
-    right.set(xlim=(0.0, 1.0), xlabel="probability", title=f"{classes[best]}: {probabilities[best]:.1%}")
+    right.set(xlim=(0.0, 1.0), xlabel="probability", title=f"{classes[best]}: {p[best]:.1%}")
     return figure
 
 

@@ -187,7 +187,9 @@ def draw(run: Run, task: Task, model: VAE, film: Film) -> None:
     run.figure("training", pictures.film(film.frames), caption)
     run.figure("samples", pictures.rows(film.frames[-1].reshape(4, 16, task.size, task.size)), "The last of them.")
 
-    first, second = np.argsort(-divergence_by_number(means, log_vars))[:2]
+    alone = [tg.tensor(array.reshape(-1, 1)) for array in (means, log_vars)]  # each number as a code of its own
+    told = divergence(*alone).numpy().reshape(means.shape).mean(0)  # (Z,) nats
+    first, second = np.argsort(-told)[:2]
     grid = np.zeros((15, 15, model.code), np.float32)
     at = pictures.quantiles(15)
     grid[..., first], grid[..., second] = at[None, :], at[:, None]
@@ -208,8 +210,3 @@ def draw(run: Run, task: Task, model: VAE, film: Film) -> None:
 def decoded(model: VAE, codes: np.ndarray) -> np.ndarray:
     """Codes (N, Z) -> pictures (N, S, S) in 0..1."""
     return model.decode(tg.tensor(codes)).sigmoid().numpy()[:, 0]
-
-
-def divergence_by_number(means: np.ndarray, log_vars: np.ndarray) -> np.ndarray:
-    """How many nats each number of the code tells, a mean over pictures: (N, Z), (N, Z) -> (Z,). See `divergence`."""
-    return (0.5 * (means**2 + np.exp(log_vars) - 1.0 - log_vars)).mean(0)
