@@ -87,6 +87,7 @@ struct Grid {
         }
         if (dims == 0) sizes[dims++] = 1;
         bool simple = true, plain = true, direct = true;  // all operands are; as they lie, without repeats; as they lie
+        bool column = false;                              // one of them has a number for each row
         Index longest = 1;
         for (Way* way = ways; way != ways + count; ++way) {
             way->simple = true;
@@ -100,9 +101,10 @@ struct Grid {
             simple = simple && way->simple;
             plain = plain && (way->simple || (way->steps[0] == way->item && way->period == size));
             direct = direct && way->direct;
+            column = column || (way->steps[0] == 0 && !way->simple);
             if (way->period <= kPiece) longest = std::max(longest, way->period);
         }
-        rows = !simple && sizes[0] > (plain ? kShort : kPiece);
+        rows = !simple && sizes[0] > (plain ? kShort : direct && column ? kPiece / 8 : kPiece);
         for (Way* way = ways; way != ways + count; ++way) way->direct = way->simple || (rows && way->direct);
         piece = simple || (rows && direct) ? size : rows ? kPiece : kPiece - kPiece % longest;
     }
@@ -113,6 +115,7 @@ struct Place {
     const char* x;
     Index at[kMaxDims];
 
+    Place() = default;
     Place(const Grid& grid, const Grid::Way& way, Index number) : x(way.data) {
         int d = 0;
         for (; d + 1 < grid.dims; number /= grid.sizes[d++]) {
@@ -121,15 +124,24 @@ struct Place {
         }
         at[d] = number, x += number * way.steps[d];
     }
+
+    // n elements on, at most to the end of a row.
+    void move(const Grid& grid, const Grid::Way& way, Index n) {
+        at[0] += n, x += n * way.steps[0];
+        for (int d = 0; at[d] == grid.sizes[d] && d + 1 < grid.dims; ++d) {
+            x += way.steps[d + 1] - at[d] * way.steps[d];
+            at[d] = 0, ++at[d + 1];
+        }
+    }
 };
 
 // n elements of an operand from a place on, to `out`. Rows are short here: the last vector overlaps the one before it.
 template <class U>
-void gather(const Grid& grid, const Grid::Way& way, Place place, Index n, U* out) {
+void gather(const Grid& grid, const Grid::Way& way, Place& place, Index n, U* out) {
     constexpr Index L = kLanes<U>;
     const Index step = way.steps[0];
-    for (;;) {
-        const Index m = std::min(n, grid.sizes[0] - place.at[0]);
+    for (Index m; n > 0; n -= m, out += m, place.move(grid, way, m)) {
+        m = std::min(n, grid.sizes[0] - place.at[0]);
         const U* const x = reinterpret_cast<const U*>(place.x);
         const auto vectors = [&](auto at) {
             for (Index i = 0; i < m - L; i += L) store<U>(out + i, at(i));
@@ -138,13 +150,6 @@ void gather(const Grid& grid, const Grid::Way& way, Place place, Index n, U* out
         if (step == way.item && m >= L) vectors([&](Index i) { return load(x + i); });
         else if (step == 0 && m >= L) vectors([v = broadcast(*x)](Index) { return v; });
         else for (Index i = 0; i < m; ++i) out[i] = *reinterpret_cast<const U*>(place.x + i * step);
-        out += m, n -= m;
-        if (n == 0) return;
-        place.at[0] += m, place.x += m * step;
-        for (int d = 0; place.at[d] == grid.sizes[d]; ++d) {
-            place.x += way.steps[d + 1] - place.at[d] * way.steps[d];
-            place.at[d] = 0, ++place.at[d + 1];
-        }
     }
 }
 
@@ -164,17 +169,20 @@ template <class Body>
 [[gnu::noinline]] void each_piece(const Grid& grid, Index begin, Index end, const Body& body) {
     alignas(64) char blocks[kOperands][kPiece * 8];
     Piece pieces[kOperands];
-    const Index first = begin;
-    for (Index n; begin < end; begin += n) {
-        n = std::min(end - begin, grid.piece);
-        if (grid.rows) n = std::min(n, grid.sizes[0] - begin % grid.sizes[0]);
+    Place places[kOperands];
+    const Index first = begin, row = grid.rows ? grid.sizes[0] : std::max(grid.size, Index(1));
+    Index left = row - begin % row;  // in the row
+    for (Index n; begin < end; begin += n, left = left == n ? row : left - n) {
+        n = std::min({end - begin, grid.piece, left});
         for (int k = 0; k < grid.count; ++k) {
             const Grid::Way& way = grid.ways[k];
             if (!way.direct && begin != first && grid.piece % way.period == 0) continue;  // gathered before
-            const Place place(grid, way, begin);
+            Place& place = places[k];
+            if (begin == first || !grid.rows) place = Place(grid, way, begin);
             pieces[k] = way.direct ? Piece{place.x, way.steps[0] == 0} : Piece{blocks[k], false};
             const auto put = [&](auto u) { gather(grid, way, place, n, reinterpret_cast<decltype(u)*>(blocks[k])); };
             if (!way.direct) by_size(way.item, put);
+            else if (grid.rows) place.move(grid, way, n);  // faster than to find the place of every row anew
         }
         body(begin, n, pieces);
     }
