@@ -113,6 +113,7 @@ struct Unit {
 struct Plan {
     Side y, x;
     Index images, channels, channel_step, lanes, lane_step;  // the steps are the weight's
+    bool half;                                               // lanes are so few that half a vector holds them
     Index width;                                             // lanes, filled up to whole vectors
     std::vector<Link> columns;                               // a vector of lanes each
     std::vector<Region> regions;
@@ -126,6 +127,8 @@ struct Plan {
                                    : Side{k.image[i], k.grid[i], k.kernel[i], k.stride[i], -k.before[i], k.dilation[i], 1};
         channels = backward ? k.out : k.in, channel_step = (backward ? k.in : 1) * k.places();
         lanes = backward ? k.in : k.out, lane_step = (backward ? 1 : k.in) * k.places();
+        half = kVectorBytes == 64 && 2 * lanes <= vector;  // (many processors multiply the two halves one by one)
+        if (half) vector /= 2;
         width = (lanes + vector - 1) / vector * vector;
         for (Index at = 0; at < width; at += vector) columns.push_back({at, at});
         const std::vector<Kind> down = y.kinds(), across = x.kinds();
@@ -180,10 +183,15 @@ struct Plan {
 
 // to[i][lane] = from[lane][i], and 0 in the lanes that fill up the last vector.
 template <class T>
-void into_lanes(const T* from, Index from_row, Index lanes, Index count, T* to) {
-    const Index width = padded<T>(lanes);
-    if (lanes < width) std::fill(to, to + count * width, T(0));
-    transpose(from, from_row, lanes, count, to, width);
+void into_lanes(const Plan& p, const T* from, Index from_row, Index count, T* to) {
+    if (p.lanes < p.width) std::fill(to, to + count * p.width, T(0));
+    transpose(from, from_row, p.lanes, count, to, p.width);
+}
+
+// The sums of a region, channels in the lanes.
+template <class T>
+void lookup_lanes(const Plan& p, const Lookup<T>& sums) {
+    (p.half ? &lookup<kLanes<T> / 2, T> : &lookup<kLanes<T>, T>)(sums);
 }
 
 template <class T>
@@ -194,7 +202,7 @@ void channels_in_lanes(const Plan& p, const Geometry& k, const T* from, const T*
     T* const packed = scratch<T>(Slot::conv_a, k.groups * depth * width);
     parallel_if(double(depth) * width * k.groups >= kWorthThreads, k.groups * (depth / lump), [&](Index i) {
         const Index group = i / (depth / lump), first = i % (depth / lump) * lump;
-        into_lanes(weight + group * k.weights() + first / k.places() * p.channel_step, p.lane_step, p.lanes, lump,
+        into_lanes(p, weight + group * k.weights() + first / k.places() * p.channel_step, p.lane_step, lump,
                    packed + (group * depth + first) * width);
     });
     parallel_if(k.work() >= kWorthThreads, p.units(), [&](Index i) {
@@ -205,9 +213,9 @@ void channels_in_lanes(const Plan& p, const Geometry& k, const T* from, const T*
         for (Index group = 0; group < k.groups; ++group) {
             const T* const images = from + (unit.image * k.groups + group) * p.channels * p.from_plane();
             for (const Region& region : p.regions)
-                lookup<T>({images, rows, p.points(unit, region, image_step, rows) - rows, region.places.data(),
-                           Index(region.places.size()), packed + group * depth * width, p.columns.data(), width / kLanes<T>,
-                           c, false});
+                lookup_lanes<T>(p, {images, rows, p.points(unit, region, image_step, rows) - rows, region.places.data(),
+                                    Index(region.places.size()), packed + group * depth * width, p.columns.data(),
+                                    Index(p.columns.size()), c, false});
             for (Index image = 0; image < unit.images; ++image) {
                 T* to = out + ((unit.image + image) * k.groups + group) * p.lanes * plane + unit.begin * p.x.to_size;
                 transpose(c + image * pixels * width, width, pixels, p.lanes, to, plane);
@@ -235,8 +243,8 @@ void pixels_in_lanes(const Plan& p, const Geometry& k, const T* from, const T* w
         for (Index part = 0; part < unit.images * k.groups; ++part) {
             const Index group = part % k.groups, image = unit.image * k.groups + part;
             unit.copy(from + image * p.channels * p.from_plane(), p.channels, {p.y.size, p.x.size}, copy);
-            lookup<T>({weight + group * k.weights(), rows, p.lanes, terms, p.depth(), copy, columns, vectors,
-                       out + image * p.lanes * p.to_plane(), false, bias ? bias + group * p.lanes : nullptr});
+            lookup<kLanes<T>, T>({weight + group * k.weights(), rows, p.lanes, terms, p.depth(), copy, columns, vectors,
+                                   out + image * p.lanes * p.to_plane(), false, bias ? bias + group * p.lanes : nullptr});
         }
     });
 }
@@ -273,7 +281,7 @@ void backward_weight(const Geometry& k, const T* x, const T* g, T* gw) {
     const Index depth = p.depth(), width = p.width, plane = p.to_plane(), from_plane = p.from_plane();
     const Index image_step = k.groups * k.in * from_plane, columns = k.grid[1];
     const Index units = p.units(), parts = std::clamp<Index>(units, 1, kParts), size = k.groups * depth * width;
-    const bool few = p.without_steps() && 4 * p.lanes <= width;
+    const bool few = p.without_steps() && 4 * p.lanes <= kLanes<T>;
     T* const sums = scratch<T>(Slot::conv_a, parts * size);
     std::fill(sums, sums + parts * size, T(0));
     parallel_if(k.work() >= kWorthThreads, parts, [&](Index part) {
@@ -289,16 +297,16 @@ void backward_weight(const Geometry& k, const T* x, const T* g, T* gw) {
                 for (Index image = 0; image < unit.images; ++image) {
                     const T* const to = g + ((unit.image + image) * k.groups + group) * k.out * plane + unit.begin * columns;
                     if (few) unit.copy(from + image * image_step, k.in, k.image, copy);
-                    else into_lanes(to, plane, k.out, pixels, copy + image * pixels * width);
+                    else into_lanes(p, to, plane, pixels, copy + image * pixels * width);
                     for (Index o = 0; few && o < k.out; ++o)
                         for (Index r = 0; r < depth; ++r)
                             sum[r * width + o] += dot(copy + links[r].at, unit.pitch, to + o * plane, columns, unit.rows());
                 }
                 for (const Region& region : p.regions)
                     if (!few)
-                        lookup<T>({from, region.places.data(), Index(region.places.size()), links,
-                                   p.points(unit, region, image_step, links) - links, copy, p.columns.data(),
-                                   width / kLanes<T>, sum, true});
+                        lookup_lanes<T>(p, {from, region.places.data(), Index(region.places.size()), links,
+                                            p.points(unit, region, image_step, links) - links, copy, p.columns.data(),
+                                            Index(p.columns.size()), sum, true});
             }
         }
     });

@@ -17,6 +17,7 @@
 // M. Dukhan, "The Indirect Convolution Algorithm", 2019, for looking up instead of copying.
 #pragma once
 
+#include <cstring>
 #include <utility>
 
 #include "pool.hpp"
@@ -47,35 +48,42 @@ struct Lookup {
     const T* bias = nullptr;  // one number a row, with which its sums begin
 };
 
-template <class T, int Rows, int Vectors>
+// `Lanes`: of a vector, or of half of one.
+template <int Lanes, class T, int Rows, int Vectors>
 void lookup_tile(const Lookup<T>& p, const Link* rows, const Link* columns) {
-    Vec<T> sum[Rows][Vectors];
+    using V [[gnu::vector_size(Lanes * sizeof(T))]] = T;
+    const auto read = [](const T* from) {
+        V v;
+        std::memcpy(&v, from, sizeof v);
+        return v;
+    };
+    V sum[Rows][Vectors];
     const T *a[Rows], *b[Vectors];
     for (int v = 0; v < Vectors; ++v) b[v] = p.b + columns[v].from;
     for (int i = 0; i < Rows; ++i) {
         a[i] = p.a + rows[i].from;
         for (int v = 0; v < Vectors; ++v)
-            sum[i][v] = p.add    ? load(p.c + rows[i].at + columns[v].at)
-                        : p.bias ? broadcast(p.bias[rows - p.rows + i])
-                                 : Vec<T>{};
+            sum[i][v] = p.add    ? read(p.c + rows[i].at + columns[v].at)
+                        : p.bias ? p.bias[rows - p.rows + i] - V{}
+                                 : V{};
     }
     for (const Link *term = p.terms, *end = term + p.depth; term != end; ++term) {
-        Vec<T> right[Vectors];
-        for (int v = 0; v < Vectors; ++v) right[v] = load(b[v] + term->at);
+        V right[Vectors];
+        for (int v = 0; v < Vectors; ++v) right[v] = read(b[v] + term->at);
 #pragma GCC unroll 8
         for (int i = 0; i < Rows; ++i) {
-            const Vec<T> left = broadcast(a[i][term->from]);
+            const V left = a[i][term->from] - V{};
             for (int v = 0; v < Vectors; ++v) sum[i][v] += left * right[v];
         }
     }
     for (int i = 0; i < Rows; ++i)
-        for (int v = 0; v < Vectors; ++v) store<T>(p.c + rows[i].at + columns[v].at, sum[i][v]);
+        for (int v = 0; v < Vectors; ++v) std::memcpy(p.c + rows[i].at + columns[v].at, &sum[i][v], sizeof(V));
 }
 
-template <class T, int... I>
+template <int Lanes, class T, int... I>
 void lookup_tiles(const Lookup<T>& p, std::integer_sequence<int, I...>) {
-    static constexpr decltype(&lookup_tile<T, 1, 1>) tiles[] = {
-        lookup_tile<T, I / kTileVectors + 1, I % kTileVectors + 1>...};
+    static constexpr decltype(&lookup_tile<Lanes, T, 1, 1>) tiles[] = {
+        lookup_tile<Lanes, T, I / kTileVectors + 1, I % kTileVectors + 1>...};
     const Index pieces = (p.height + kTileRows - 1) / kTileRows;  // of nearly equal size, since small tiles are slow
     for (Index v = 0; v < p.width; v += kTileVectors) {
         const Index vectors = p.width - v < kTileVectors ? p.width - v : kTileVectors;
@@ -86,9 +94,9 @@ void lookup_tiles(const Lookup<T>& p, std::integer_sequence<int, I...>) {
     }
 }
 
-template <class T>
+template <int Lanes, class T>
 void lookup(const Lookup<T>& p) {
-    lookup_tiles(p, std::make_integer_sequence<int, kTileRows * kTileVectors>());
+    lookup_tiles<Lanes>(p, std::make_integer_sequence<int, kTileRows * kTileVectors>());
 }
 
 }  // namespace tg

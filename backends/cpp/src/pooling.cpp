@@ -20,6 +20,7 @@
 
 #include "memory.hpp"
 #include "subjects.hpp"
+#include "vec.hpp"
 
 namespace tg {
 namespace {
@@ -47,6 +48,7 @@ struct Windows {
     Four padding;
     Two dilation, counts;
     std::vector<Place> places = {};
+    bool within = true;    // no window reaches into the padding at the left or at the right
     Index whole_rows = 0;  // the elements of a window that consists of whole rows of the image, side by side
 
     // ValueError where a window would lie in the padding alone, or could not be at all.
@@ -71,6 +73,7 @@ struct Windows {
             for (Index j = 0; j < size[1]; ++j) {
                 const Index row = i * dilation[0] - padding[0], column = j * dilation[1] - padding[2];
                 places.push_back({row * image[1] + column, inside[0][i], inside[1][j]});
+                within = within && inside[1][j] == Two{0, counts[1]};
             }
     }
     Index inputs() const { return image[0] * image[1]; }
@@ -90,11 +93,43 @@ struct Windows {
     }
 };
 
+// The largest of a row of windows so far, and the number of the place where it is; better(value, best, where) tells whether
+// another place's is. Of equal elements the first counts, of several NaN the last.
+constexpr auto better = [](auto value, auto best, auto where) { return (value > best) | (value != value) | (where < 0); };
+
+// A vector of windows at a time, each with elements in all places: best and where stay in registers. With masks alone.
+template <int step, class T, class Kept>
+void largest_in_lanes(const Windows& p, Index row, const T* x, T* out, Kept* kept) {
+    constexpr Index L = kLanes<T>;
+    Places<T> evens;
+    for (int i = 0; i < L; ++i) evens[i] = step * i;
+    for (Index k = 0; k < p.counts[1]; k += L) {
+        const Index n = std::min(L, p.counts[1] - k), reach = step * (n - 1) + 1;
+        Vec<T> best = broadcast(-std::numeric_limits<T>::infinity());
+        Places<T> where = Places<T>{} - 1;
+        for (int number = 0; number < static_cast<int>(p.places.size()); ++number) {
+            if (!p.places[number].in(row)) continue;
+            const T* const from = x + p.places[number].at + k * step;
+            Vec<T> value = load_first(from, std::min(L, reach), T(0));
+            if (step == 2) value = __builtin_shuffle(value, load_first(from + L, std::max<Index>(0, reach - L), T(0)), evens);
+            const auto chosen = better(value, best, where);
+            best = chosen ? value : best, where = chosen ? Places<T>{} + number : where;
+        }
+        store_lanes<T>(out + k, best, 0, n);
+        for (Index i = 0; i < n; ++i) kept[k + i] = static_cast<Kept>(where[i]);
+    }
+}
+
 template <class Step, class T, class Kept>
 void largest(const Windows& p, Step step, const T* x, T* out, Kept* kept) {
     using Int = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;  // as wide as T: for the same vectors
     Int* const where = scratch<Int>(Slot::other, p.counts[1]);
     for (Index row = 0; row < p.counts[0]; ++row, x += p.down(), out += p.counts[1], kept += p.counts[1]) {
+        if constexpr (kMasks && !std::is_same_v<Step, Index>)
+            if (p.within) {
+                largest_in_lanes<Step::value>(p, row, x, out, kept);
+                continue;
+            }
         std::fill_n(where, p.counts[1], Int(-1));
         std::fill_n(out, p.counts[1], -std::numeric_limits<T>::infinity());
         for (Int number = 0; number < static_cast<Int>(p.places.size()); ++number) {
@@ -105,9 +140,9 @@ void largest(const Windows& p, Step step, const T* x, T* out, Kept* kept) {
 #pragma omp simd simdlen(8)
             for (Index k = place.columns[0]; k < end; ++k) {
                 const T value = from[k * step];
-                const bool better = (value > out[k]) | (value != value) | (where[k] < 0);
-                out[k] = better ? value : out[k];
-                where[k] = better ? number : where[k];
+                const bool chosen = better(value, out[k], where[k]);
+                out[k] = chosen ? value : out[k];
+                where[k] = chosen ? number : where[k];
             }
         }
         std::copy_n(where, p.counts[1], kept);
