@@ -6,6 +6,8 @@ from collections.abc import Callable
 from statistics import fmean, pstdev
 from typing import Any
 
+import numpy as np
+
 
 def evaluate(env: Any, policy: Callable[[Any], Any], *, episodes: int, seed: int) -> tuple[float, float]:
     """Mean and standard deviation of the returns (sums of rewards, undiscounted) of so many episodes.
@@ -24,3 +26,17 @@ def evaluate(env: Any, policy: Callable[[Any], Any], *, episodes: int, seed: int
             total, done = total + float(reward), terminated or truncated
         returns.append(total)
     return fmean(returns), pstdev(returns)
+
+
+def evaluate_each(envs: Any, policy: Callable[[Any], Any], *, seed: int) -> tuple[float, float]:
+    """The same over the first episode of each of a vector of environments, side by side: quick where there are many.
+
+    `policy` gives actions (N,) for observations (N, ...).
+    """
+    observations, _ = envs.reset(seed=seed)
+    totals, done = np.zeros(envs.num_envs), np.zeros(envs.num_envs, bool)
+    while not done.all():
+        observations, rewards, terminated, truncated, _ = envs.step(policy(observations))
+        totals += np.where(done, 0.0, rewards)  # who has ended plays on, and that does not count
+        done |= terminated | truncated
+    return float(totals.mean()), float(totals.std())

@@ -9,6 +9,11 @@ from tinygrad_edu.hookspecs import Project, hookimpl
 def register_projects() -> dict[str, Project]:
     """The projects that come with the project: `tinygrad-edu run NAME`."""
     return {
+        "cartpole": Project(
+            module="tinygrad_edu.scripts.ch11_cartpole",
+            chapter="11",
+            summary="A pole balanced on a cart by REINFORCE, DQN or PPO, compared over seeds and with torch",
+        ),
         "classify-text": Project(
             module="tinygrad_edu.scripts.ch08_classify_text",
             chapter="8",
@@ -38,6 +43,11 @@ def register_projects() -> dict[str, Project]:
             module="tinygrad_edu.scripts.ch07_moons",
             chapter="7",
             summary="micrograd's demo: a network, or a perceptron, separates two moons",
+        ),
+        "pong": Project(
+            module="tinygrad_edu.scripts.ch11_pong",
+            chapter="11",
+            summary="A small convolutional network learns Atari's Pong from pixels, and beats the built-in player",
         ),
         "features": Project(
             module="tinygrad_edu.scripts.ch08_features",

@@ -15,7 +15,7 @@ import pytest
 import tinygrad_edu as tg
 from tinygrad_edu.backend import get_backend, set_backend
 
-REQUIRED = ("torch", "sklearn", "gymnasium", "tinygrad_edu.backends.cpp._cpu")
+REQUIRED = ("torch", "sklearn", "gymnasium", "ale_py", "tinygrad_edu.backends.cpp._cpu")
 
 
 def _all_required() -> bool:

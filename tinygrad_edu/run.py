@@ -142,11 +142,16 @@ class Run:
                 yield batch
                 self._between_steps()
 
-    def steps(self, total: int) -> Iterator[int]:
-        """The steps 1 to `total`, for a loop without epochs; resumed, from the one that comes next."""
+    def steps(self, total: int, *, seconds: float = math.inf) -> Iterator[int]:
+        """The steps 1 to `total`, for a loop without epochs; resumed, from the one that comes next.
+
+        After so many `seconds` of training none begins any more.
+        """
         self.progress.total = total
         with self._loop(), self._timed():
             for step in range(self.step + 1, total + 1):
+                if self.train_seconds >= seconds:
+                    break
                 self.step = step
                 yield step
                 self._between_steps()

@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_edu.errors import require
 from tinygrad_edu.rl import planning, tabular
+from tinygrad_edu.scripts.lessons import ch11_networks
 
 if TYPE_CHECKING:
     from tinygrad_edu.rl.grid_world import GridWorld
@@ -111,4 +112,8 @@ def beside(blocks: Mapping[str, list[str]]) -> str:
     return "\n".join("  " + "     ".join(f"{c:<{w}}" for c, w in zip(r, widths, strict=True)).rstrip() for r in lines)
 
 
-LESSONS: dict[str, Callable[[], None]] = {"11.1": q_table}
+LESSONS: dict[str, Callable[[], None]] = {
+    "11.1": q_table,
+    "11.2": ch11_networks.policy_gradient,
+    "11.3": ch11_networks.deep_q,
+}

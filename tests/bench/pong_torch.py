@@ -1,0 +1,98 @@
+"""The PPO of the project pong in torch: the same network, games and settings. Prints steps per second.
+
+    python tests/bench/pong_torch.py --seconds 60
+
+Beside it, as fast as both are on this machine at this time: `tinygrad-edu run pong --minutes 1 --backend cpp --json
+pong.json`, whose steps_per_second is the figure to compare with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tinygrad_edu.rl import ppo
+from tinygrad_edu.rl.pong import ACTIONS, SIZE, STACK, PongVector
+
+
+class CNNActorCritic(nn.Module):
+    """See `tinygrad_edu.rl.actor_critic`."""
+
+    def __init__(self, width: int = 128) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(STACK, 16, 6, stride=3)
+        self.conv2 = nn.Conv2d(16, 32, 3, stride=2)
+        side = ((SIZE - 6) // 3 - 2) // 2 + 1
+        self.fc = nn.Linear(32 * side * side, width)
+        self.actor = nn.Linear(width, len(ACTIONS))
+        self.critic = nn.Linear(width, 1)
+        gains = {"actor": 0.01, "critic": 1.0}
+        for name, layer in self.named_children():
+            nn.init.orthogonal_(layer.weight, gains.get(name, 2.0**0.5))
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, 4, 42, 42) uint8 -> logits (B, A), values (B,)."""
+        x = x.float() / 255.0
+        x = F.relu(self.conv2(F.relu(self.conv1(x))))
+        x = F.relu(self.fc(x.flatten(1)))
+        return self.actor(x), self.critic(x).squeeze(1)
+
+
+class PPO(ppo.PPO):
+    """Ours with its two uses of the Tensor, `predict` and `improve`, in torch."""
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """Adam, as ours."""
+        return torch.optim.Adam(self.model.parameters(), lr=self.settings.lr, eps=1e-5)
+
+    @torch.no_grad()
+    def predict(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (N, A) and values (N,)."""
+        logits, values = self.model(torch.from_numpy(observations))
+        return logits.numpy(), values.numpy()
+
+    def improve(self, observations: np.ndarray, batch: dict[str, np.ndarray]) -> dict[str, float]:
+        """One gradient step."""
+        s, b = self.settings, {name: torch.from_numpy(column) for name, column in batch.items()}
+        logits, values = self.model(torch.from_numpy(observations))
+        log_p = F.log_softmax(logits, 1)
+        ratio = (log_p.gather(1, b["actions"][:, None])[:, 0] - b["log_probs"]).exp()
+        gain = b["advantages"]
+        policy_loss = -torch.minimum(ratio * gain, ratio.clamp(1.0 - s.clip, 1.0 + s.clip) * gain).mean()
+        value_loss = 0.5 * (values - b["returns"]).square().mean()
+        entropy = -(log_p.exp() * log_p).sum(1).mean()
+        total = policy_loss + s.value_weight * value_loss - s.entropy_weight * entropy
+        self.optimizer.zero_grad()
+        total.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), s.max_grad_norm)
+        self.optimizer.step()
+        return {"loss": total.item()}
+
+
+def main() -> None:
+    """Train for a while; how fast it was, by wall clock and by processor time."""
+    parser = argparse.ArgumentParser(description="The PPO of the project pong in torch: steps per second.")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    learner = PPO(PongVector(32, threads=args.threads), CNNActorCritic(), ppo.Settings(lr=5e-4, clip=0.1), seed=0)
+    learner.learn(learner.collect())  # the first round is slower
+    before, begin, processor = learner.steps, time.perf_counter(), time.process_time()
+    while time.perf_counter() - begin < args.seconds:
+        learner.learn(learner.collect())
+    steps, seconds = learner.steps - before, time.perf_counter() - begin
+    processor = time.process_time() - processor
+    print(f"torch, {args.threads} threads: {steps} steps in {seconds:.1f} s, {steps / seconds:.0f} steps per second, ")
+    print(f"{1e6 * processor / steps:.0f} microseconds of processor time a step")
+
+
+if __name__ == "__main__":
+    main()
