@@ -32,6 +32,7 @@ bench: .venv/.installed-test
 	.venv/bin/python -m tinygrad_edu.bench.memory
 	.venv/bin/python -m tinygrad_edu.bench.long_sequences
 	.venv/bin/python -m tinygrad_edu.bench.busy
+	.venv/bin/python -m tinygrad_edu.bench.classic
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python -m tinygrad_edu.bench.ops
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python -m tinygrad_edu.bench.table
 
