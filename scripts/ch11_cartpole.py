@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinygrad_edu import registry, state
-from tinygrad_edu.errors import require, unknown
-from tinygrad_edu.rl import dqn
+from tinygrad_edu import state
+from tinygrad_edu.errors import require
+from tinygrad_edu.rl import dqn, environments
 from tinygrad_edu.rl.evaluation import evaluate_each
 from tinygrad_edu.run import Run
 from tinygrad_edu.scripts import ch11_cartpole_pictures as pictures
@@ -27,7 +27,6 @@ from tinygrad_edu.scripts.beside_torch import wanted
 from tinygrad_edu.scripts.ch11_cartpole_learners import ALGORITHMS, Contest, build, network, scores
 
 LOGGED = ("epoch", "environment_steps", "episode_return")
-TIME_LIMIT = 500  # steps, for environments that have no limit of their own
 # CleanRL's mean return and its deviation over 3 seeds, after 500,000 steps: https://docs.cleanrl.dev/rl-algorithms/
 CLEANRL = {"dqn": "488.69 ± 16.11", "ppo": "490.04 ± 6.12"}
 
@@ -93,18 +92,7 @@ def check(args: Args) -> None:
 
 def make(args: Args, **settings: Any) -> Any:
     """The environment, with its time limit. ValueError for an unknown one lists those there are."""
-    gymnasium: Any = require("gymnasium", extra="rl")
-    ours, name = registry.names("environments"), args.environment
-    if name in ours:
-        return gymnasium.wrappers.TimeLimit(registry.get("environments", name)(**settings), TIME_LIMIT)
-    if name not in gymnasium.registry:
-        known = [key for key, spec in gymnasium.registry.items() if "classic_control" in str(spec.entry_point)]
-        raise ValueError(unknown("environment", name, [*ours, *known]))
-    limit = gymnasium.spec(name).max_episode_steps or TIME_LIMIT
-    try:
-        return gymnasium.make(name, max_episode_steps=limit, **settings)
-    except gymnasium.error.Error as error:  # a package that this environment needs is missing, say
-        raise ValueError(f"--environment {name}: {error}") from error
+    return environments.make(args.environment, known=environments.names("classic_control"), **settings)
 
 
 def builder(args: Args) -> Callable[[str, int], Any]:

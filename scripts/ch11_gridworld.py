@@ -8,22 +8,20 @@ environments whose observations and actions are Discrete: Sutton & Barto's cliff
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from tinygrad_edu import registry
 from tinygrad_edu.errors import require, unknown
-from tinygrad_edu.rl import planning, tabular
+from tinygrad_edu.rl import environments, planning, tabular
 from tinygrad_edu.rl.evaluation import evaluate
 from tinygrad_edu.run import Run
 from tinygrad_edu.scripts import ch11_gridworld_pictures as pictures
 
 FRAMES = 30  # of the animation, close together at first: that is when most is learnt
-TIME_LIMIT = 500  # steps, for environments that have no limit of their own
 
 
 @dataclass
@@ -107,20 +105,8 @@ def check(args: Args) -> None:
 
 def make(args: Args) -> Any:
     """The environment, with its time limit. ValueError for an unknown one lists those there are."""
-    gymnasium: Any = require("gymnasium", extra="rl")
-    ours, name = registry.names("environments"), args.environment
-    if name in ours:
-        settings = world(args) if name == "grid-world" else {}
-        env = registry.get("environments", name)(**settings)
-        return gymnasium.wrappers.TimeLimit(env, args.steps or TIME_LIMIT)
-    if name not in gymnasium.registry:
-        raise ValueError(unknown("environment", name, [*ours, *discrete(gymnasium)]))
-    try:
-        return gymnasium.make(
-            name, max_episode_steps=args.steps or gymnasium.spec(name).max_episode_steps or TIME_LIMIT
-        )
-    except gymnasium.error.Error as error:  # a package that this environment needs is missing, say
-        raise ValueError(f"--environment {name}: {error}") from error
+    settings = world(args) if args.environment == "grid-world" else {}
+    return environments.make(args.environment, known=discrete(), steps=args.steps, **settings)
 
 
 def world(args: Args) -> dict[str, Any]:
@@ -140,10 +126,10 @@ def world(args: Args) -> dict[str, Any]:
     return {"grid": grid, "slip": args.slip, "exploring_starts": args.exploring_starts}
 
 
-def discrete(gymnasium: Any) -> list[str]:
+def discrete() -> Iterator[str]:
     """Those of Gymnasium's own toy environments that a table can be made for."""
-    names = [name for name, spec in gymnasium.registry.items() if "toy_text" in str(spec.entry_point)]
-    return [name for name in names if hasattr(gymnasium.make(name).observation_space, "n")]
+    gymnasium: Any = require("gymnasium", extra="rl")
+    return (n for n in environments.names("toy_text") if hasattr(gymnasium.make(n).observation_space, "n"))
 
 
 class Learner:
