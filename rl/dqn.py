@@ -1,8 +1,9 @@
 """Deep Q-learning (DQN): the Q-table of `tabular.py` becomes a network, learnt from a memory of steps.
 
-Each step played goes into the memory (`replay.py`). Every few steps a batch drawn from it moves the network's Q(s, a)
-towards what these steps have shown it to be worth. Two networks keep the learner from chasing its own tail: the one
-that is trained, Q, and a copy of it that is brought up to date now and then only, Q⁻, which says what comes after:
+Each step played goes into the memory (`replay.py`). Batches drawn from it move the network's Q(s, a) towards what these
+steps have shown it to be worth, many of them in a round, every few hundred steps. Two networks keep the learner from
+chasing its own tail: the one that is trained, Q, and Q⁻, which says what comes after: a copy of Q that is brought up to
+date before each round only, so that a round has one target to reach.
 
     y = r + γ max over a' of Q⁻(s', a')                  Mnih et al., algorithm 1
     y = r + γ Q⁻(s', argmax over a' of Q(s', a'))        double DQN, van Hasselt et al. (4)
@@ -15,8 +16,8 @@ A time limit that *truncates* an episode is no end of the world: such a step cou
 
 Sources: V. Mnih et al., "Human-level control through deep reinforcement learning", Nature 518, 2015; H. van Hasselt,
 A. Guez, D. Silver, "Deep Reinforcement Learning with Double Q-learning", AAAI 2016. As in the first, errors beyond ±1
-count linearly. Deviations: Adam for RMSprop, and a learning rate that falls to 0, so that the last policy is as good as
-any before it.
+count linearly. Deviations: Adam for RMSprop, updates in rounds (as in A. Raffin's RL Baselines3 Zoo, whose settings for
+CartPole these are), and a learning rate that falls to 0, so that the last policy is as good as any before.
 
 Symbols: `B` steps, `D` numbers in an observation, `A` actions.
 """
@@ -43,15 +44,15 @@ class Settings:
     """What DQN can be set to; ValueError for what makes no sense."""
 
     steps: int = 100_000  # of the environment, the whole training: ε and the learning rate fall over them
-    capacity: int = 50_000  # steps that the memory holds
+    capacity: int = 100_000  # steps that the memory holds
     start: int = 1_000  # steps before the first update
-    every: int = 2  # steps from one update to the next
-    target_every: int = 100  # steps from one copy of Q to Q⁻ to the next
+    every: int = 256  # steps from one round of updates to the next
+    updates: int = 128  # of a round; before the first of them Q is copied to Q⁻
     batch: int = 64  # steps a gradient is computed from
-    lr: float = 1e-3  # falls in a straight line to 0
-    gamma: float = 0.98
-    epsilon: tuple[float, float] = (1.0, 0.05)  # share of random actions: falls from the first to the second
-    exploration: float = 0.2  # over this share of the steps, and stays there
+    lr: float = 2.3e-3  # falls in a straight line to 0
+    gamma: float = 0.99
+    epsilon: tuple[float, float] = (1.0, 0.04)  # share of random actions: falls from the first to the second
+    exploration: float = 0.16  # over this share of the steps, and stays there
     double: bool = True
 
     def __post_init__(self) -> None:
@@ -147,13 +148,17 @@ class DQN:
             self.replay.add(x, action, reward, x_next, terminated)
             self.steps += 1
             if self.steps >= s.start and self.steps % s.every == 0:
-                losses.append(self.q.learn(self.replay.sample(s.batch, self.rng), 1.0 - self.steps / s.steps))
-            if self.steps % s.target_every == 0:
-                self.q.update_target()
+                losses += self.learn()
             x, done = x_next, terminated or truncated
             total += float(reward)
         self.returns = [total] if done else []
         return {"loss": float(np.mean(losses))} if losses else {}
+
+    def learn(self) -> list[float]:
+        """A round of updates: their losses."""
+        s, rate = self.settings, 1.0 - self.steps / self.settings.steps
+        self.q.update_target()
+        return [self.q.learn(self.replay.sample(s.batch, self.rng), rate) for _ in range(s.updates)]
 
     def act(self, observation: np.ndarray) -> int:
         """With the probability ε any action, else the best one by Q."""

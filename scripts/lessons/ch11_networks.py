@@ -21,7 +21,7 @@ from tinygrad_edu.rl.replay import Batch
 # Lesson 11.2
 ALPHA, BANDIT_STEPS, POLICY_STEPS = 0.5, 6, 20_000
 # Lesson 11.3
-GAMMA, Q_STEPS = 0.9, 20_000
+GAMMA, Q_STEPS = 0.9, 30_000
 
 
 def policy_gradient() -> None:

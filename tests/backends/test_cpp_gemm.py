@@ -233,9 +233,9 @@ def test_linear_names_an_activation_that_it_does_not_have() -> None:
 
 
 def test_the_machines_limits_are_measured() -> None:
-    """Loosely, for a busy machine: a vector holds twice as many float32; every machine copies 0.1 GB/s."""
-    assert cpp.kernels.peak("float32") > cpp.kernels.peak("float64") > 0.1
-    assert cpp.kernels.bandwidth() > 0.1
+    """Loosely, for a busy machine, on which one may be measured in a worse moment than another: all reach 0.1."""
+    limits = cpp.kernels.peak("float32"), cpp.kernels.peak("float64"), cpp.kernels.bandwidth()  # GFLOP/s; GB/s
+    assert min(limits) > 0.1
     with pytest.raises(ValueError, match="peak: expected float32 or float64, got int64"):
         cpp.kernels.peak("int64")
 

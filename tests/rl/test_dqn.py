@@ -64,7 +64,7 @@ def test_a_time_limit_is_no_end_of_the_world(needs: Needs, end: tuple[bool, bool
             seen.append(targets(batch, 0.5, predict(self.target, batch.following)))
             return super().learn(batch, rate)
 
-    settings = Settings(steps=4, start=1, every=1, batch=3, gamma=0.5)
+    settings = Settings(steps=4, start=1, every=1, updates=1, batch=3, gamma=0.5)
     learner = DQN(Once(needs("gymnasium"), *end), Ten(nn.Linear(1, 2), settings), settings, seed=0)
     assert learner.episode().keys() == {"loss"}
     assert (learner.steps, learner.returns) == (1, [1.0])
@@ -104,7 +104,7 @@ def test_a_chain_is_learnt(needs: Needs, backend: str, double: bool) -> None:
     env = gymnasium.wrappers.TransformObservation(world, lambda s: np.eye(4, dtype=np.float32)[s], space)
     env = gymnasium.wrappers.TimeLimit(env, 20)
     with tg.use_backend(backend):
-        settings = Settings(steps=3000, start=50, every=2, target_every=20, batch=16, lr=0.05, gamma=0.5)
+        settings = Settings(steps=3000, start=50, every=20, updates=10, batch=16, lr=0.05, gamma=0.5)
         q = QNetwork(nn.Linear(4, 4), Settings(double=double, lr=0.05, gamma=0.5))
         learner = DQN(env, q, settings, seed=0)
         while learner.steps < settings.steps:
@@ -116,7 +116,7 @@ def test_a_chain_is_learnt(needs: Needs, backend: str, double: bool) -> None:
 
 def test_it_goes_on_from_a_checkpoint_with_the_same_bits(needs: Needs, tmp_path: Path) -> None:
     gymnasium = needs("gymnasium")
-    settings = Settings(steps=600, start=50, batch=16, capacity=200, target_every=60)
+    settings = Settings(steps=600, start=50, every=10, updates=7, batch=16, capacity=200)
 
     def fresh() -> DQN:
         q = QNetwork(MLP(4, 8, 2), settings)
@@ -153,7 +153,7 @@ def test_random_actions_become_rare() -> None:
     settings = Settings(steps=1000, exploration=0.5, epsilon=(1.0, 0.1))
     found = [settings.epsilon_at(step) for step in (0, 250, 500, 1000)]
     assert found == pytest.approx([1.0, 0.55, 0.1, 0.1])
-    assert Settings(exploration=0.0).epsilon_at(0) == 0.05
+    assert Settings(exploration=0.0).epsilon_at(0) == 0.04
 
 
 def test_mistakes(needs: Needs) -> None:

@@ -82,14 +82,14 @@ def test_seeds_and_algorithms_side_by_side() -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_torchs_network_learns_the_same(needs: Needs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the same weights, on the same steps: some 50 updates later the two still see nearly the same."""
+    """From the same weights, on the same steps: after two rounds of updates the two still see nearly the same."""
     needs("torch")
     monkeypatch.setattr(ch11_cartpole_learners, "WIDTH", 16)
-    figures = run("--steps", "1200", compare="torch")
-    assert figures["torch_environment_steps"] == figures["environment_steps"] == 1200
+    figures = run("--steps", "1600", compare="torch")
+    assert figures["torch_environment_steps"] == figures["environment_steps"] == 1600
     losses = [[line["loss"] for line in lines("out") if line["epoch"] == k and "loss" in line] for k in (1, 2)]
-    assert losses[0][:5] == pytest.approx(losses[1][:5], rel=1e-3)  # a float32 step after step, until an action differs
-    assert len(losses[0]) > 5
+    assert losses[0][:2] == pytest.approx(losses[1][:2], rel=1e-3)  # a float32 step after step, until an action differs
+    assert len(losses[0]) > 2
 
 
 KILLED = """
