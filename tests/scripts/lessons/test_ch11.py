@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from tinygrad_edu.scripts.lessons import ch11, ch11_networks
+from tinygrad_edu.scripts.lessons import ch11
 
 
 def test_the_q_table_is_written_out_and_becomes_right(
@@ -52,13 +52,13 @@ def test_the_policy_gradient_is_written_out_and_balances_the_pole(
     capsys: pytest.CaptureFixture[str], needs: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs("gymnasium")
-    monkeypatch.setattr(ch11_networks, "POLICY_STEPS", 5000)
-    ch11_networks.policy_gradient()
+    monkeypatch.setattr(ch11, "POLICY_STEPS", 5000)
+    ch11.policy_gradient()
     out = capsys.readouterr().out
     number = r"([+-]?\d\.\d+)"
     step = rf"π = \({number}, {number}\)   drawn: ([ab]), G = ([01])   θ \+= 0\.5·[01]·\({number}, {number}\)"
     found = re.findall(rf"{step}   θ = \({number}, {number}\)", out)
-    assert len(found) == ch11_networks.BANDIT_STEPS
+    assert len(found) == ch11.BANDIT_STEPS
     theta = [0.0, 0.0]
     for p_a, p_b, action, G, g_a, g_b, *after in found:
         assert float(G) == (action == "b")
@@ -81,8 +81,8 @@ def test_the_targets_of_deep_q_learning_are_written_out(
     capsys: pytest.CaptureFixture[str], needs: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs("gymnasium")
-    monkeypatch.setattr(ch11_networks, "Q_STEPS", 2000)
-    ch11_networks.deep_q()
+    monkeypatch.setattr(ch11, "Q_STEPS", 2000)
+    ch11.deep_q()
     out = capsys.readouterr().out
     found = re.findall(r"^  (the .*?)  +y = (.*?) += (\S+)$", out, re.MULTILINE)
     assert [(end, y) for end, _, y in found] == [
