@@ -34,9 +34,10 @@ BLOCK = 1 << 20  # distances looked at together: 4 MB
 
 
 class _Neighbors(BaseEstimator):
-    n_neighbors: int
-    weights: str
-    n_jobs: int | None
+    def __init__(self, n_neighbors: int = 5, *, weights: str = "uniform", n_jobs: int | None = None) -> None:
+        self.n_neighbors = n_neighbors
+        self.weights = weights
+        self.n_jobs = n_jobs
 
     def _remember(self, X: Array) -> None:
         self._check_number("n_neighbors", 1, whole=True)
@@ -116,11 +117,6 @@ def _by_distance(distance: Array) -> Array:
 class KNeighborsClassifier(ClassifierMixin, _Neighbors):
     """k nearest neighbours' vote; `weights` "uniform" or "distance"; `n_jobs` threads search, -1: one a processor."""
 
-    def __init__(self, n_neighbors: int = 5, *, weights: str = "uniform", n_jobs: int | None = None) -> None:
-        self.n_neighbors = n_neighbors
-        self.weights = weights
-        self.n_jobs = n_jobs
-
     def fit(self, X: Any, y: Any) -> Self:
         """The estimator itself, which remembers the samples: X (N, D), y (N,)."""
         X = self._fit_input(X)
@@ -145,11 +141,6 @@ class KNeighborsClassifier(ClassifierMixin, _Neighbors):
 
 class KNeighborsRegressor(RegressorMixin, _Neighbors):
     """k nearest neighbours' mean; `weights` "uniform" or "distance"; y may hold several targets, (N, T)."""
-
-    def __init__(self, n_neighbors: int = 5, *, weights: str = "uniform", n_jobs: int | None = None) -> None:
-        self.n_neighbors = n_neighbors
-        self.weights = weights
-        self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any) -> Self:
         """The estimator itself, which remembers the samples: X (N, D), y (N,) or (N, T)."""

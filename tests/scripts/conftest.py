@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -57,3 +60,35 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AbstractContex
             yield
 
     return until
+
+
+KILLED = """
+import os, signal, sys
+from tinygrad_edu import cli
+from tinygrad_edu.run import Run
+{setup}
+log = Run.log
+
+def killing(self, **metrics):
+    log(self, **metrics)
+    if self.step == {at}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Run.log, Run.checkpoint_steps = killing, {checkpoint_steps}
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def killed() -> Callable[..., None]:
+    """`killed(["run", ...], at=40)`: the command in a process of its own, which dies by SIGKILL when step 40 is logged.
+
+    `setup`: lines of Python before it.
+    """
+
+    def run(command: list[str], *, at: int, checkpoint_steps: int = 15, setup: str = "") -> None:
+        code = KILLED.format(at=at, checkpoint_steps=checkpoint_steps, setup=setup)
+        done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+
+    return run

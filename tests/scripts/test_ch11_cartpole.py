@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -92,28 +89,12 @@ def test_torchs_network_learns_the_same(needs: Needs, monkeypatch: pytest.Monkey
     assert len(losses[0]) > 2
 
 
-KILLED = """
-import os, signal, sys
-from tinygrad_edu import cli
-from tinygrad_edu.run import Run
-from tinygrad_edu.scripts import ch11_cartpole, ch11_cartpole_learners
-
-log = Run.log
-
-def killing(self, **metrics):
-    log(self, **metrics)
-    if self.step == int(sys.argv[1]):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-Run.log, Run.checkpoint_steps = killing, 15
-ch11_cartpole_learners.WIDTH = 16
-sys.exit(cli.main(sys.argv[2:]))
-"""
+NARROW = "from tinygrad_edu.scripts import ch11_cartpole_learners as learners; learners.WIDTH = 16"
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_killed_run_ends_with_the_same_bits(
-    same_bits: Callable[[str, str], Any], monkeypatch: pytest.MonkeyPatch
+    same_bits: Callable[[str, str], Any], killed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed within the first learner, and within the second."""
     monkeypatch.setattr(ch11_cartpole_learners, "WIDTH", 16)
@@ -122,8 +103,7 @@ def test_a_killed_run_ends_with_the_same_bits(
     first = max(line["step"] for line in lines("whole") if line["epoch"] == 1)
     command = ["run", "cartpole", "--out", "out", "--compare", "none", "--evaluation-episodes", "5", *flags]
     for at, again in ((first - 3, []), (first + 20, ["--resume"])):
-        done = subprocess.run([sys.executable, "-c", KILLED, str(at), *command, *again], capture_output=True, text=True)
-        assert done.returncode == -signal.SIGKILL, done.stderr
+        killed([*command, *again], at=at, setup=NARROW)
     resumed = run(*flags, "--resume")
     arrays = same_bits("whole", "out")
     assert any(name.startswith("contest.results.1.network") for name in arrays)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -104,33 +101,17 @@ def test_a_strangers_environment_needs_no_model(
     assert "coin has no exact model P to compare with." in capsys.readouterr().out
 
 
-KILLED = """
-import os, signal, sys
-from tinygrad_edu import cli
-from tinygrad_edu.run import Run
-
-log = Run.log
-
-def killing(self, **metrics):
-    log(self, **metrics)
-    if self.step == int(sys.argv[1]):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-Run.log, Run.checkpoint_steps = killing, 15
-sys.exit(cli.main(sys.argv[2:]))
-"""
-
-
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "flags", [["--slip", "0.3", "--exploring-starts"], ["--environment", "FrozenLake-v1", "--algorithm", "sarsa"]]
 )
-def test_a_killed_run_ends_with_the_same_bits(flags: list[str], same_bits: Callable[[str, str], Any]) -> None:
+def test_a_killed_run_ends_with_the_same_bits(
+    flags: list[str], same_bits: Callable[[str, str], Any], killed: Callable[..., None]
+) -> None:
     whole = run(*flags, episodes=100, out="whole")
     command = ["run", "gridworld", "--episodes", "100", "--out", "out", *flags]
     for at, again in ((40, []), (77, ["--resume"])):
-        done = subprocess.run([sys.executable, "-c", KILLED, str(at), *command, *again], capture_output=True, text=True)
-        assert done.returncode == -signal.SIGKILL, done.stderr
+        killed([*command, *again], at=at)
     resumed = run(*flags, "--resume", episodes=100, out="out")
     arrays = same_bits("whole", "out")
     assert len([name for name in arrays if name.startswith("film.")]) > 20

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -75,25 +73,11 @@ def test_it_learns_and_is_evaluated_and_drawn(
     assert Path("out/checkpoint.safetensors").exists()
 
 
-def test_it_goes_on_where_it_was_killed() -> None:
+def test_it_goes_on_where_it_was_killed(killed: Callable[..., None]) -> None:
     command = ["run", "pong", "--environments", "2", "--evaluation-episodes", "1", "--out", "out", "--steps", "320"]
-    code = (
-        "import os, signal, sys\n"
-        "from functools import partial\n"
-        "from tinygrad_edu import cli\n"
-        "from tinygrad_edu.rl import ppo\n"
-        "from tinygrad_edu.run import Run\n"
-        "ppo.Settings = partial(ppo.Settings, steps=16, minibatch=16, epochs=1)\n"
-        "log = Run.log\n"
-        "def killing(self, **metrics):\n"
-        "    log(self, **metrics)\n"
-        "    if self.step == 5:\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "Run.log, Run.checkpoint_steps = killing, 2\n"
-        "sys.exit(cli.main(sys.argv[1:]))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    short = "from functools import partial; from tinygrad_edu.rl import ppo\n"
+    short += "ppo.Settings = partial(ppo.Settings, steps=16, minibatch=16, epochs=1)"
+    killed(command, at=5, checkpoint_steps=2, setup=short)
     kept = state.load(Path("out/checkpoint.safetensors"))
     assert (kept["step"], kept["tracked"]["cnn"]["steps"]) == (4, 2 * 16 * 4)
     assert cli.main([*command, "--resume"]) == 0
