@@ -118,10 +118,10 @@ struct Plan {
     std::vector<Link> columns;                               // a vector of lanes each
     std::vector<Region> regions;
     double terms = 0;                                        // a pixel's, on average
-    Index together, piece, pieces;                           // a unit: so many images, or so many rows; pieces of an image
+    Index groups, together, piece, pieces;                   // a unit: so many images, or so many rows; pieces of an image
 
     // Window Y reads pixel y at place i if y = Y s - before + i d: backward, y gets from Y = (y + before - i d) / s.
-    Plan(const Geometry& k, bool backward, Index vector) : images(k.images) {
+    Plan(const Geometry& k, bool backward, Index vector) : images(k.images), groups(k.groups) {
         for (int i = 0; i < 2; ++i)
             (i ? x : y) = backward ? Side{k.grid[i], k.image[i], k.kernel[i], 1, k.before[i], -k.dilation[i], k.stride[i]}
                                    : Side{k.image[i], k.grid[i], k.kernel[i], k.stride[i], -k.before[i], k.dilation[i], 1};
@@ -157,6 +157,11 @@ struct Plan {
         const Index image = i / pieces * together, begin = i % pieces * piece, end = std::min(begin + piece, y.to_size);
         return {image, std::min(together, images - image), begin, end, begin + y.low(), x.low(), end - begin + y.reach(),
                 x.to_size + x.reach()};
+    }
+    // Unit i's part of `images`, each of `size` numbers, will be wanted soon; where it lies in one piece.
+    template <class T>
+    void expect(Index i, const T* images, Index size, Ahead& ahead) const {
+        if (i < units() && pieces * groups == 1) ahead.want(images + unit(i).image * size, unit(i).images * size);
     }
     // A unit's pixels of a region: where they read, `image_step` being from image to image, and which pixels of the unit
     // they are. Returns the end.
@@ -209,13 +214,16 @@ void channels_in_lanes(const Plan& p, const Geometry& k, const T* from, const T*
         const Unit unit = p.unit(i);
         const Index pixels = unit.rows() * p.x.to_size;
         T* const c = scratch<T>(Slot::conv_b, unit.images * pixels * width);
+        Ahead ahead(unit.images * pixels, p.columns.size());
+        p.expect(i + threads(), from, p.channels * p.from_plane(), ahead);
+        p.expect(i, out, p.lanes * plane, ahead);
         Link* const rows = scratch<Link>(Slot::other, unit.images * pixels);
         for (Index group = 0; group < k.groups; ++group) {
             const T* const images = from + (unit.image * k.groups + group) * p.channels * p.from_plane();
             for (const Region& region : p.regions)
                 lookup_lanes<T>(p, {images, rows, p.points(unit, region, image_step, rows) - rows, region.places.data(),
                                     Index(region.places.size()), packed + group * depth * width, p.columns.data(),
-                                    Index(p.columns.size()), c, false});
+                                    Index(p.columns.size()), c, false, nullptr, &ahead});
             for (Index image = 0; image < unit.images; ++image) {
                 T* to = out + ((unit.image + image) * k.groups + group) * p.lanes * plane + unit.begin * p.x.to_size;
                 transpose(c + image * pixels * width, width, pixels, p.lanes, to, plane);
@@ -240,11 +248,15 @@ void pixels_in_lanes(const Plan& p, const Geometry& k, const T* from, const T* w
                 *column++ = {y * unit.pitch + start, (unit.begin + y) * p.x.to_size + start};
             }
         T* const copy = scratch<T>(Slot::conv_b, p.channels * unit.height * unit.pitch);
+        Ahead ahead(unit.images * p.lanes, vectors);
+        p.expect(i + threads(), from, p.channels * p.from_plane(), ahead);
+        p.expect(i, out, p.lanes * p.to_plane(), ahead);
         for (Index part = 0; part < unit.images * k.groups; ++part) {
             const Index group = part % k.groups, image = unit.image * k.groups + part;
             unit.copy(from + image * p.channels * p.from_plane(), p.channels, {p.y.size, p.x.size}, copy);
             lookup<kLanes<T>, T>({weight + group * k.weights(), rows, p.lanes, terms, p.depth(), copy, columns, vectors,
-                                   out + image * p.lanes * p.to_plane(), false, bias ? bias + group * p.lanes : nullptr});
+                                   out + image * p.lanes * p.to_plane(), false, bias ? bias + group * p.lanes : nullptr,
+                                   &ahead});
         }
     });
 }
@@ -302,11 +314,14 @@ void backward_weight(const Geometry& k, const T* x, const T* g, T* gw) {
                         for (Index r = 0; r < depth; ++r)
                             sum[r * width + o] += dot(copy + links[r].at, unit.pitch, to + o * plane, columns, unit.rows());
                 }
+                Ahead ahead(depth, p.columns.size());
+                p.expect(i + 1, x, k.in * from_plane, ahead);
+                p.expect(i + 1, g, k.out * plane, ahead);
                 for (const Region& region : p.regions)
                     if (!few)
                         lookup_lanes<T>(p, {from, region.places.data(), Index(region.places.size()), links,
                                             p.points(unit, region, image_step, links) - links, copy, p.columns.data(),
-                                            Index(p.columns.size()), sum, true});
+                                            Index(p.columns.size()), sum, true, nullptr, &ahead});
             }
         }
     });

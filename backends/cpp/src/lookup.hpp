@@ -17,6 +17,7 @@
 // M. Dukhan, "The Indirect Convolution Algorithm", 2019, for looking up instead of copying.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -33,6 +34,31 @@ struct Link {
     bool operator==(const Link& other) const { return from == other.from && at == other.at; }
 };
 
+// Memory that will be wanted soon: fetched into the second cache bit by bit while tiles are being made, so that it need not
+// be waited for then. (A processor sees by itself that memory is read on and on, but not where from the next image is.)
+class Ahead {
+public:
+    Ahead(Index height, Index width) : tiles_(height * width / (kTileRows * kTileVectors) + 1) {}  // of the sums
+    template <class T>
+    void want(const T* from, Index count) {
+        const char *const at = reinterpret_cast<const char*>(from), *const end = reinterpret_cast<const char*>(from + count);
+        parts_[count_++] = {at, end, ((end - at) / tiles_ / kLine + 1) * kLine};
+    }
+    void fetch() {
+        for (Part& part : parts_)
+            for (const char* end = std::min(part.at + part.step, part.end); part.at < end; part.at += kLine)
+                __builtin_prefetch(part.at, 0, 2);
+    }
+
+private:
+    static constexpr Index kLine = 64;
+    struct Part {
+        const char *at, *end;
+        Index step;
+    } parts_[2] = {};
+    Index tiles_, count_ = 0;
+};
+
 template <class T>
 struct Lookup {
     const T* a;
@@ -46,6 +72,7 @@ struct Lookup {
     T* c;
     bool add;                 // to what c holds
     const T* bias = nullptr;  // one number a row, with which its sums begin
+    Ahead* ahead = nullptr;   // what to fetch meanwhile
 };
 
 // `Lanes`: of a vector, or of half of one.
@@ -59,9 +86,15 @@ void lookup_tile(const Lookup<T>& p, const Link* rows, const Link* columns) {
     };
     V sum[Rows][Vectors];
     const T *a[Rows], *b[Vectors];
-    for (int v = 0; v < Vectors; ++v) b[v] = p.b + columns[v].from;
+    for (int v = 0; v < Vectors; ++v) {
+        b[v] = p.b + columns[v].from;
+        asm("" : "+r"(b[v]));  // hides where it comes from: else GCC keeps p.b as well, and runs out of registers
+    }
+#pragma GCC unroll 8
     for (int i = 0; i < Rows; ++i) {
         a[i] = p.a + rows[i].from;
+        asm("" : "+r"(a[i]));
+#pragma GCC unroll 2
         for (int v = 0; v < Vectors; ++v)
             sum[i][v] = p.add    ? read(p.c + rows[i].at + columns[v].at)
                         : p.bias ? p.bias[rows - p.rows + i] - V{}
@@ -76,7 +109,9 @@ void lookup_tile(const Lookup<T>& p, const Link* rows, const Link* columns) {
             for (int v = 0; v < Vectors; ++v) sum[i][v] += left * right[v];
         }
     }
+#pragma GCC unroll 8
     for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
         for (int v = 0; v < Vectors; ++v) std::memcpy(p.c + rows[i].at + columns[v].at, &sum[i][v], sizeof(V));
 }
 
@@ -88,6 +123,7 @@ void lookup_tiles(const Lookup<T>& p, std::integer_sequence<int, I...>) {
     for (Index v = 0; v < p.width; v += kTileVectors) {
         const Index vectors = p.width - v < kTileVectors ? p.width - v : kTileVectors;
         for (Index i = 0; i < pieces; ++i) {
+            if (p.ahead) p.ahead->fetch();
             const Index begin = i * p.height / pieces, rows = (i + 1) * p.height / pieces - begin;
             tiles[(rows - 1) * kTileVectors + vectors - 1](p, p.rows + begin, p.columns + v);
         }
