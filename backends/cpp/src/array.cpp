@@ -1,7 +1,5 @@
 // Views of NumPy arrays, and new ones: see array.hpp.
 
-#include <algorithm>
-
 #include "memory.hpp"
 #include "subjects.hpp"
 

@@ -9,9 +9,18 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+// Beside what is needed here, what most files of kernels need.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
 #include <initializer_list>
+#include <limits>
 #include <optional>
 #include <string>
+#include <type_traits>
+#include <vector>
 
 #include "pool.hpp"
 
@@ -19,6 +28,9 @@ namespace tg {
 namespace py = pybind11;
 
 constexpr int kMaxDims = 64;  // NumPy's own limit
+
+using Two = std::array<Index, 2>;   // along rows, along columns
+using Four = std::array<Index, 4>;  // at the top, at the bottom, at the left, at the right
 
 enum class Type { f32, f64, i64, i32, u8, boolean, other };  // `other`: whatever no kernel handles
 

@@ -20,9 +20,6 @@
 // Sources: M. Milakov and N. Gimelshein, "Online normalizer calculation for softmax", 2018; T. Dao et al.,
 // "FlashAttention", NeurIPS 2022, and T. Dao, "FlashAttention-2", 2023, for the order of the loops.
 
-#include <cmath>
-#include <vector>
-
 #include "gemm.hpp"
 #include "math.hpp"
 #include "subjects.hpp"

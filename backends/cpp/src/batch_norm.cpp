@@ -13,10 +13,6 @@
 //
 // Source: S. Ioffe and C. Szegedy, "Batch Normalization", 2015.
 
-#include <algorithm>
-#include <cmath>
-#include <vector>
-
 #include "subjects.hpp"
 
 namespace tg {

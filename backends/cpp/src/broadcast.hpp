@@ -10,9 +10,6 @@
 // many short ones repeats itself: there the pieces are whole rows, and the block is gathered once for all of them.
 #pragma once
 
-#include <algorithm>
-#include <cstdint>
-
 #include "array.hpp"
 #include "vec.hpp"
 

@@ -20,10 +20,6 @@
 
 #include <pybind11/stl.h>
 
-#include <algorithm>
-#include <array>
-#include <vector>
-
 #include "lookup.hpp"
 #include "memory.hpp"
 #include "subjects.hpp"
@@ -36,9 +32,6 @@ constexpr Index kUnitPixels = 1024;    // at most, of a unit: its numbers stay i
 constexpr Index kParts = 8;            // units at least, where there are so many images or rows; parts of a sum over all
 constexpr double kWorthThreads = 1e6;  // multiply-adds: some ten microseconds
 constexpr Index kTogether = 8;         // channels whose planes are summed together: they lie side by side
-
-using Two = std::array<Index, 2>;   // along rows, along columns
-using Four = std::array<Index, 4>;  // at the top, at the bottom, at the left, at the right
 
 struct Geometry {
     Index images, groups, in, out;  // `in` and `out` channels of one group
@@ -158,10 +151,14 @@ struct Plan {
         return {image, std::min(together, images - image), begin, end, begin + y.low(), x.low(), end - begin + y.reach(),
                 x.to_size + x.reach()};
     }
-    // Unit i's part of `images`, each of `size` numbers, will be wanted soon; where it lies in one piece.
+    // Unit i's part of `images`, each of `size` numbers, where it is one piece: to be fetched while sums of so many rows and
+    // vectors are being made.
     template <class T>
-    void expect(Index i, const T* images, Index size, Ahead& ahead) const {
-        if (i < units() && pieces * groups == 1) ahead.want(images + unit(i).image * size, unit(i).images * size);
+    Ahead expect(Index i, const T* images, Index size, Index rows, Index vectors) const {
+        if (i >= units() || pieces * groups > 1) return {};
+        const auto [begin, end] = std::pair(images + unit(i).image * size, images + (unit(i).image + unit(i).images) * size);
+        const Index bytes = (end - begin) * sizeof(T), tiles = rows * vectors / (kTileRows * kTileVectors) + 1;
+        return {reinterpret_cast<const char*>(begin), reinterpret_cast<const char*>(end), (bytes / tiles / 64 + 1) * 64};
     }
     // A unit's pixels of a region: where they read, `image_step` being from image to image, and which pixels of the unit
     // they are. Returns the end.
@@ -214,16 +211,16 @@ void channels_in_lanes(const Plan& p, const Geometry& k, const T* from, const T*
         const Unit unit = p.unit(i);
         const Index pixels = unit.rows() * p.x.to_size;
         T* const c = scratch<T>(Slot::conv_b, unit.images * pixels * width);
-        Ahead ahead(unit.images * pixels, p.columns.size());
-        p.expect(i + threads(), from, p.channels * p.from_plane(), ahead);
-        p.expect(i, out, p.lanes * plane, ahead);
+        const Index all = unit.images * pixels, vectors = p.columns.size();
+        Ahead ahead[] = {p.expect(i + threads(), from, p.channels * p.from_plane(), all, vectors),
+                         p.expect(i, out, p.lanes * plane, all, vectors)};
         Link* const rows = scratch<Link>(Slot::other, unit.images * pixels);
         for (Index group = 0; group < k.groups; ++group) {
             const T* const images = from + (unit.image * k.groups + group) * p.channels * p.from_plane();
             for (const Region& region : p.regions)
                 lookup_lanes<T>(p, {images, rows, p.points(unit, region, image_step, rows) - rows, region.places.data(),
                                     Index(region.places.size()), packed + group * depth * width, p.columns.data(),
-                                    Index(p.columns.size()), c, false, nullptr, &ahead});
+                                    vectors, c, false, ahead});
             for (Index image = 0; image < unit.images; ++image) {
                 T* to = out + ((unit.image + image) * k.groups + group) * p.lanes * plane + unit.begin * p.x.to_size;
                 transpose(c + image * pixels * width, width, pixels, p.lanes, to, plane);
@@ -248,15 +245,14 @@ void pixels_in_lanes(const Plan& p, const Geometry& k, const T* from, const T* w
                 *column++ = {y * unit.pitch + start, (unit.begin + y) * p.x.to_size + start};
             }
         T* const copy = scratch<T>(Slot::conv_b, p.channels * unit.height * unit.pitch);
-        Ahead ahead(unit.images * p.lanes, vectors);
-        p.expect(i + threads(), from, p.channels * p.from_plane(), ahead);
-        p.expect(i, out, p.lanes * p.to_plane(), ahead);
+        Ahead ahead[] = {p.expect(i + threads(), from, p.channels * p.from_plane(), unit.images * p.lanes, vectors),
+                         p.expect(i, out, p.lanes * p.to_plane(), unit.images * p.lanes, vectors)};
         for (Index part = 0; part < unit.images * k.groups; ++part) {
             const Index group = part % k.groups, image = unit.image * k.groups + part;
             unit.copy(from + image * p.channels * p.from_plane(), p.channels, {p.y.size, p.x.size}, copy);
             lookup<kLanes<T>, T>({weight + group * k.weights(), rows, p.lanes, terms, p.depth(), copy, columns, vectors,
-                                   out + image * p.lanes * p.to_plane(), false, bias ? bias + group * p.lanes : nullptr,
-                                   &ahead});
+                                   out + image * p.lanes * p.to_plane(), false, ahead,
+                                   bias ? bias + group * p.lanes : nullptr});
         }
     });
 }
@@ -271,8 +267,6 @@ void run(const Geometry& k, bool backward, const T* from, const T* weight, const
     (pixels ? pixels_in_lanes<T> : channels_in_lanes<T>)(p, k, from, weight, bias, out);
 }
 
-constexpr auto add = [](auto a, auto b) { return a + b; };
-
 // The sum of products of the numbers in two blocks: rows of a lie so far apart, those of b side by side.
 template <class T>
 T dot(const T* a, Index a_row, const T* b, Index columns, Index rows) {
@@ -285,15 +279,15 @@ T dot(const T* a, Index a_row, const T* b, Index columns, Index rows) {
     return fold_lanes<T>(sum, add);
 }
 
-// The weight's gradient: sums over all units, made in a few parts. Channels are in the lanes; but few would leave most
-// lanes empty, so then pixels are.
+// The weight's gradient: sums over all units, made in a few parts. Channels are in the lanes; but one or two would leave
+// most lanes empty, so then pixels are.
 template <class T>
 void backward_weight(const Geometry& k, const T* x, const T* g, T* gw) {
     const Plan p(k, false, kLanes<T>);
     const Index depth = p.depth(), width = p.width, plane = p.to_plane(), from_plane = p.from_plane();
     const Index image_step = k.groups * k.in * from_plane, columns = k.grid[1];
     const Index units = p.units(), parts = std::clamp<Index>(units, 1, kParts), size = k.groups * depth * width;
-    const bool few = p.without_steps() && 4 * p.lanes <= kLanes<T>;
+    const bool few = p.without_steps() && 8 * p.lanes <= kLanes<T>;
     T* const sums = scratch<T>(Slot::conv_a, parts * size);
     std::fill(sums, sums + parts * size, T(0));
     parallel_if(k.work() >= kWorthThreads, parts, [&](Index part) {
@@ -314,14 +308,13 @@ void backward_weight(const Geometry& k, const T* x, const T* g, T* gw) {
                         for (Index r = 0; r < depth; ++r)
                             sum[r * width + o] += dot(copy + links[r].at, unit.pitch, to + o * plane, columns, unit.rows());
                 }
-                Ahead ahead(depth, p.columns.size());
-                p.expect(i + 1, x, k.in * from_plane, ahead);
-                p.expect(i + 1, g, k.out * plane, ahead);
+                if (few) continue;
+                Ahead ahead[] = {p.expect(i + 1, x, k.in * from_plane, depth, p.columns.size()),
+                                 p.expect(i + 1, g, k.out * plane, depth, p.columns.size())};
                 for (const Region& region : p.regions)
-                    if (!few)
-                        lookup_lanes<T>(p, {from, region.places.data(), Index(region.places.size()), links,
-                                            p.points(unit, region, image_step, links) - links, copy, p.columns.data(),
-                                            Index(p.columns.size()), sum, true, nullptr, &ahead});
+                    lookup_lanes<T>(p, {from, region.places.data(), Index(region.places.size()), links,
+                                        p.points(unit, region, image_step, links) - links, copy, p.columns.data(),
+                                        Index(p.columns.size()), sum, true, ahead});
             }
         }
     });

@@ -5,9 +5,6 @@
 // twice is added twice, always in the order of the indices, so that neither chance nor the number of threads can change
 // a bit of the sum. Threads therefore share columns, not rows.
 
-#include <cstring>
-#include <vector>
-
 #include "broadcast.hpp"
 #include "subjects.hpp"
 

@@ -21,8 +21,6 @@
 // Source: K. Goto and R. van de Geijn, "Anatomy of high-performance matrix multiplication", ACM Trans. Math. Softw. 34,
 // 2008; F. Van Zee and R. van de Geijn, "BLIS: a framework for rapidly instantiating BLAS functionality", 2015.
 
-#include <algorithm>
-
 #include "memory.hpp"
 #include "subjects.hpp"
 #include "vec.hpp"

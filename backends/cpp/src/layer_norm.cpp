@@ -10,9 +10,6 @@
 // for rms_norm without mean(u). The sums over rows are made block by block, and the blocks, which depend on the shape
 // alone, are then added up in order. Source: J. Ba et al., "Layer Normalization", 2016; the gradient is a calculation.
 
-#include <algorithm>
-#include <cmath>
-
 #include "memory.hpp"
 #include "subjects.hpp"
 

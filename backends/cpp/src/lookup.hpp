@@ -36,27 +36,12 @@ struct Link {
 
 // Memory that will be wanted soon: fetched into the second cache bit by bit while tiles are being made, so that it need not
 // be waited for then. (A processor sees by itself that memory is read on and on, but not where from the next image is.)
-class Ahead {
-public:
-    Ahead(Index height, Index width) : tiles_(height * width / (kTileRows * kTileVectors) + 1) {}  // of the sums
-    template <class T>
-    void want(const T* from, Index count) {
-        const char *const at = reinterpret_cast<const char*>(from), *const end = reinterpret_cast<const char*>(from + count);
-        parts_[count_++] = {at, end, ((end - at) / tiles_ / kLine + 1) * kLine};
-    }
+struct Ahead {
+    const char *at, *end;
+    Index step;  // bytes with each tile
     void fetch() {
-        for (Part& part : parts_)
-            for (const char* end = std::min(part.at + part.step, part.end); part.at < end; part.at += kLine)
-                __builtin_prefetch(part.at, 0, 2);
+        for (const char* const to = std::min(at + step, end); at < to; at += 64) __builtin_prefetch(at, 0, 2);
     }
-
-private:
-    static constexpr Index kLine = 64;
-    struct Part {
-        const char *at, *end;
-        Index step;
-    } parts_[2] = {};
-    Index tiles_, count_ = 0;
 };
 
 template <class T>
@@ -71,19 +56,14 @@ struct Lookup {
     Index width;  // in vectors
     T* c;
     bool add;                 // to what c holds
+    Ahead* ahead;             // two pieces of memory to fetch meanwhile
     const T* bias = nullptr;  // one number a row, with which its sums begin
-    Ahead* ahead = nullptr;   // what to fetch meanwhile
 };
 
 // `Lanes`: of a vector, or of half of one.
 template <int Lanes, class T, int Rows, int Vectors>
 void lookup_tile(const Lookup<T>& p, const Link* rows, const Link* columns) {
     using V [[gnu::vector_size(Lanes * sizeof(T))]] = T;
-    const auto read = [](const T* from) {
-        V v;
-        std::memcpy(&v, from, sizeof v);
-        return v;
-    };
     V sum[Rows][Vectors];
     const T *a[Rows], *b[Vectors];
     for (int v = 0; v < Vectors; ++v) {
@@ -94,15 +74,12 @@ void lookup_tile(const Lookup<T>& p, const Link* rows, const Link* columns) {
     for (int i = 0; i < Rows; ++i) {
         a[i] = p.a + rows[i].from;
         asm("" : "+r"(a[i]));
-#pragma GCC unroll 2
         for (int v = 0; v < Vectors; ++v)
-            sum[i][v] = p.add    ? read(p.c + rows[i].at + columns[v].at)
-                        : p.bias ? p.bias[rows - p.rows + i] - V{}
-                                 : V{};
+            sum[i][v] = p.add ? load<T, V>(p.c + rows[i].at + columns[v].at) : p.bias ? p.bias[rows - p.rows + i] - V{} : V{};
     }
     for (const Link *term = p.terms, *end = term + p.depth; term != end; ++term) {
         V right[Vectors];
-        for (int v = 0; v < Vectors; ++v) right[v] = read(b[v] + term->at);
+        for (int v = 0; v < Vectors; ++v) right[v] = load<T, V>(b[v] + term->at);
 #pragma GCC unroll 8
         for (int i = 0; i < Rows; ++i) {
             const V left = a[i][term->from] - V{};
@@ -111,7 +88,6 @@ void lookup_tile(const Lookup<T>& p, const Link* rows, const Link* columns) {
     }
 #pragma GCC unroll 8
     for (int i = 0; i < Rows; ++i)
-#pragma GCC unroll 2
         for (int v = 0; v < Vectors; ++v) std::memcpy(p.c + rows[i].at + columns[v].at, &sum[i][v], sizeof(V));
 }
 
@@ -123,7 +99,7 @@ void lookup_tiles(const Lookup<T>& p, std::integer_sequence<int, I...>) {
     for (Index v = 0; v < p.width; v += kTileVectors) {
         const Index vectors = p.width - v < kTileVectors ? p.width - v : kTileVectors;
         for (Index i = 0; i < pieces; ++i) {
-            if (p.ahead) p.ahead->fetch();
+            p.ahead[0].fetch(), p.ahead[1].fetch();
             const Index begin = i * p.height / pieces, rows = (i + 1) * p.height / pieces - begin;
             tiles[(rows - 1) * kTileVectors + vectors - 1](p, p.rows + begin, p.columns + v);
         }

@@ -8,7 +8,6 @@
 
 #include "losses.hpp"
 
-#include <algorithm>
 #include <numeric>
 
 #include "math.hpp"
@@ -80,7 +79,7 @@ double each_pair(const T* x, const T* t, const T* g, bool each, T* out, Index n,
             const T* const above = each ? g + i : all;
             T* const __restrict to = out ? out + i : piece;
             for (Index k = 0; k < size; ++k) to[k] = f(x[i + k], t[i + k], above[k]);
-            if (!out) sum += static_cast<double>(fold_row(to, size, T(0), [](auto a, auto b) { return a + b; }));
+            if (!out) sum += static_cast<double>(fold_row(to, size, T(0), add));
         }
         sums[begin / kGrain] = sum;
     });

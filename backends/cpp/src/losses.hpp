@@ -1,8 +1,6 @@
 // How the losses of single elements, or of rows, become the loss.
 #pragma once
 
-#include <string>
-
 #include "array.hpp"
 
 namespace tg {

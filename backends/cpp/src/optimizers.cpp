@@ -4,10 +4,6 @@
 // whole formula is applied to one element after the other, in a plain loop that the compiler turns into vector
 // instructions, and threads share blocks of elements. The formulas and their sources are in `tinygrad_edu.optim`.
 
-#include <algorithm>
-#include <cmath>
-#include <vector>
-
 #include "subjects.hpp"
 
 namespace tg {

@@ -6,10 +6,7 @@
 // fits into, for the roofs between the two. All report the best of some trials: whatever else ran on the machine can only
 // have made a trial slower.
 
-#include <algorithm>
 #include <chrono>
-#include <cstdint>
-#include <cstring>
 
 #include "memory.hpp"
 #include "subjects.hpp"

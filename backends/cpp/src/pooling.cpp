@@ -11,12 +11,7 @@
 
 #include <pybind11/stl.h>
 
-#include <algorithm>
-#include <array>
-#include <limits>
 #include <tuple>
-#include <type_traits>
-#include <vector>
 
 #include "memory.hpp"
 #include "subjects.hpp"
@@ -25,8 +20,6 @@
 namespace tg {
 namespace {
 
-using Two = std::array<Index, 2>;
-using Four = std::array<Index, 4>;                      // at the top, at the bottom, at the left, at the right
 using Settings = std::tuple<Two, Two, Four, Two, Two>;  // size, stride, padding, dilation, how many windows
 using Counting = std::optional<Two>;                    // how far outside of the image an average counts zeros
 using Divisor = std::optional<Index>;                   // what a sum is divided by, in place of how many it is of
@@ -158,7 +151,7 @@ void largest_back(const Windows& p, const T* g, const Kept* kept, T* gx) {
 
 // to[k * to_step] += from[k * from_step] for all k in the range.
 template <class T, class To, class From>
-void add(Two range, T* to, To to_step, const T* from, From from_step) {
+void add_to(Two range, T* to, To to_step, const T* from, From from_step) {
     const Index end = range[1];
 #pragma omp simd simdlen(8)
     for (Index k = range[0]; k < end; ++k) to[k * to_step] += from[k * from_step];
@@ -178,8 +171,8 @@ void average(const Windows& p, Step step, const T* x, const T* divisors, T* out)
         if (p.whole_rows) continue;
         std::fill_n(line, width, T(0));
         for (Index i = 0; i < p.size[0]; ++i)
-            if (p.places[i * p.size[1]].in(row)) add({0, width}, line, One(), x + (i - p.padding[0]) * width, One());
-        for (Index j = 0; j < p.size[1]; ++j) add(p.places[j].columns, sums, One(), line + j - p.padding[2], step);
+            if (p.places[i * p.size[1]].in(row)) add_to({0, width}, line, One(), x + (i - p.padding[0]) * width, One());
+        for (Index j = 0; j < p.size[1]; ++j) add_to(p.places[j].columns, sums, One(), line + j - p.padding[2], step);
     }
     for (Index i = 0; i < p.outputs(); ++i) out[i] /= divisors[i];
 }
@@ -195,9 +188,9 @@ void average_back(const Windows& p, Step step, const T* g, const T* divisors, T*
         for (Index k = 0; k < p.whole_rows; ++k) gx[k] += *share;
         if (p.whole_rows) continue;
         std::fill_n(line, width, T(0));
-        for (Index j = 0; j < p.size[1]; ++j) add(p.places[j].columns, line + j - p.padding[2], step, share, One());
+        for (Index j = 0; j < p.size[1]; ++j) add_to(p.places[j].columns, line + j - p.padding[2], step, share, One());
         for (Index i = 0; i < p.size[0]; ++i)
-            if (p.places[i * p.size[1]].in(row)) add({0, width}, gx + (i - p.padding[0]) * width, One(), line, One());
+            if (p.places[i * p.size[1]].in(row)) add_to({0, width}, gx + (i - p.padding[0]) * width, One(), line, One());
     }
 }
 

@@ -5,11 +5,6 @@
 // threads share the counters. NumPy counts before it draws: the first four words are those of counter 1.
 // Source: J. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011, section 4.
 
-#include <algorithm>
-#include <cstdint>
-#include <cstring>
-#include <limits>
-
 #include "subjects.hpp"
 
 namespace tg {

@@ -15,11 +15,7 @@
 //
 // Source on the error of partial sums: N. Higham, "The accuracy of floating point summation", 1993, section 3.
 
-#include <algorithm>
-#include <cstdint>
 #include <functional>
-#include <limits>
-#include <type_traits>
 
 #include "memory.hpp"
 #include "subjects.hpp"

@@ -10,7 +10,6 @@
 // elements are apart. What belongs to a row (its largest logit) is written out once for each of its elements in a line of
 // the strip: then all arithmetic is one plain loop along the lines, the same for every line and every kind of strip.
 
-#include <algorithm>
 #include <numeric>
 
 #include "losses.hpp"
@@ -109,7 +108,6 @@ TG_INLINE T exp_down(T x) {
     return x < least ? T(0) : exp_moderate(x < least ? least : x);
 }
 
-constexpr auto add = [](auto a, auto b) { return a + b; };
 constexpr auto larger = [](auto a, auto b) { return b > a ? b : a; };  // a NaN may be passed over: exp brings it back
 
 // A strip at work: a number for each row, and lines.

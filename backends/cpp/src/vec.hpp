@@ -31,9 +31,9 @@ template <class T>
 constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
 
 // Reading and writing at any address; compiled to one unaligned move.
-template <class T>
-inline Vec<T> load(const T* from) {
-    Vec<T> v;
+template <class T, class V = Vec<T>>
+inline V load(const T* from) {
+    V v;
     std::memcpy(&v, from, sizeof v);
     return v;
 }
@@ -126,6 +126,8 @@ template <class T>
             x[i] = __builtin_shuffle(x[2 * i], x[2 * i + 1], even) + __builtin_shuffle(x[2 * i], x[2 * i + 1], odd);
     return x[0];
 }
+
+constexpr auto add = [](auto a, auto b) { return a + b; };
 
 // All lanes become one number: the lower half is combined with the upper one, then the halves of that, and so on.
 template <class T, class V, class Combine, int... I>
