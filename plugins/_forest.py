@@ -37,7 +37,7 @@ class Forest(TreeSettings):
 
     def _grow(self, X: Array, y: Array, sample_weight: Any) -> Array | None:
         """Grow the trees; the out-of-bag means (N, K) if they are asked for, NaN where every tree saw the sample."""
-        weight = check.check_weights(sample_weight, type(self).__name__, len(X))
+        weight = self._with_classes(y, check.check_weights(sample_weight, type(self).__name__, len(X)))
         self._check_number("n_estimators", 1, whole=True)
         if self.oob_score and not self.bootstrap:
             raise ValueError("Out of bag estimation only available if bootstrap=True")
@@ -56,7 +56,7 @@ class Forest(TreeSettings):
             items = Items(*sorted_columns, seen)
             own_weight = times[items.tree, items.sample] * weight[items.sample]
             trees, _ = grow(items, self._criterion(y[items.sample], own_weight), limits, rngs[0])
-            return [(tree, np.flatnonzero(row == 0)) for tree, row in zip(trees, times, strict=True)]
+            return [(self._cut_back(tree), np.flatnonzero(row == 0)) for tree, row in zip(trees, times, strict=True)]
 
         size = max(1, TOGETHER // len(X))
         groups = [range(self.n_estimators)[i : i + size].start for i in range(0, self.n_estimators, size)]

@@ -1,4 +1,4 @@
-"""Kernels, and the rows of a kernel matrix that is too large to keep.
+"""Kernels: products of samples that were sent, unseen, into a space of more dimensions.
 
     linear    k(x, z) = x·z
     poly      k(x, z) = (γ x·z + r)^d
@@ -10,14 +10,14 @@ Source: C. Bishop, "Pattern Recognition and Machine Learning", 2006, section 6.2
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+
+CHUNK = 1 << 17  # numbers finished at a time: 1 MB stays in the cache meanwhile
 
 
 @dataclass
@@ -29,40 +29,32 @@ class Kernel:
     degree: int
     coef0: float
 
-    def __call__(self, X: Array, Z: Array) -> Array:
-        """k of each row of X with each of Z: (N, D), (M, D) -> (N, M)."""
-        return self._finish(X @ Z.T, squares(X)[:, None], squares(Z))
+    def __call__(self, X: Array, Z: Array, out: Array | None = None) -> Array:
+        """k of each row of X with each of Z: (N, D), (M, D) -> (N, M), written to `out` if that is given."""
+        K = np.matmul(X, Z.T, out=out)
+        x, z = squares(X)[:, None], squares(Z)
+        step = max(1, CHUNK // max(1, len(Z)))
+        for first in range(0, len(X), step):
+            part = slice(first, first + step)
+            self._finish(K[part], x[part], z)
+        return K
 
-    def _finish(self, K: Array, x: Array, z: Array) -> Array:
-        """k, from products x·z and, for rbf, the squares ||x||² and ||z||²; overwrites K."""
-        if self.name == "linear":
-            return K
+    def _finish(self, K: Array, x: Array, z: Array) -> None:
+        """Turn products x·z into k; for rbf, with the squares ||x||² and ||z||²."""
         if self.name == "rbf":
             K *= 2.0
             K -= x
             K -= z
             np.minimum(K, 0.0, out=K)  # a distance of 0 may be a little less by rounding
             K *= self.gamma
-            return np.exp(K, out=K)
-        K *= self.gamma
-        K += self.coef0
-        return K**self.degree if self.name == "poly" else np.tanh(K, out=K)
-
-    def diagonal(self, X: Array) -> Array:
-        """k of each row with itself: (N, D) -> (N,)."""
-        square = squares(X)
-        return self._finish(square.copy(), square, square)
-
-    def rows(self, X: Array, megabytes: float) -> Callable[[int], Array]:
-        """A function that gives row i of the kernel matrix of X with itself, (N,), and does not always compute it.
-
-        If it fits into `megabytes` the whole matrix is made (at once is faster); else the rows used last are kept.
-        """
-        fit = int(megabytes * 2**20 / X.itemsize / len(X))
-        if fit >= len(X):
-            return self(X, X).__getitem__
-        square = squares(X)
-        return lru_cache(max(2, fit))(lambda i: self._finish(X @ X[i], square[i], square))
+            np.exp(K, out=K)
+        elif self.name != "linear":
+            K *= self.gamma
+            K += self.coef0
+            if self.name == "poly":
+                K **= self.degree
+            else:
+                np.tanh(K, out=K)
 
 
 def squares(X: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,31 @@ class Tree:
     def importances(self, features: int) -> Array:
         """The gains as shares of their sum (or all 0): (F,)."""
         return shares(self.gains(features))
+
+
+class Trees:
+    """The nodes of several trees in a row, so that all are asked at once: quick where trees are many and small."""
+
+    def __init__(self, trees: Sequence[Tree]) -> None:
+        sizes = [len(tree) for tree in trees]
+        self.roots = np.cumsum(sizes) - sizes
+        self.feature = np.concatenate([np.maximum(tree.feature, 0) for tree in trees])
+        self.threshold = np.concatenate([tree.threshold for tree in trees])
+        self.children = np.concatenate([tree.children + root for tree, root in zip(trees, self.roots, strict=True)])
+        self.value = np.concatenate([tree.value[:, 0] for tree in trees])
+        self.depth = max(tree.depth for tree in trees)
+
+    def values(self, X: Array) -> Iterator[tuple[slice, Array]]:
+        """A few rows at a time, which ones, and every tree's value for each: (n, F) float32 -> (rows, trees)."""
+        rows, flat, children = max(1, BLOCK // len(self.roots)), X.ravel(), self.children.ravel()
+        for first in range(0, len(X), rows):
+            part = slice(first, min(first + rows, len(X)))
+            start = np.arange(part.start, part.stop)[:, None] * X.shape[1]
+            node: Array = np.repeat(self.roots[None], len(start), axis=0)
+            for _ in range(self.depth):
+                right = flat.take(start + self.feature.take(node)) > self.threshold.take(node)
+                node = children.take(2 * node + right)
+            yield part, self.value.take(node)
 
 
 def shares(parts: Array) -> Array:

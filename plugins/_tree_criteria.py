@@ -141,7 +141,7 @@ class Entropy(Gini):
     """As Gini, in bits."""
 
     def impurity(self, share: Array) -> Array:
-        return -xlog2(share).sum(axis=1)
+        return 0.0 - xlog2(share).sum(axis=1)  # of a pure node 0, where a minus in front would make it -0
 
     def purity(self, part: Array) -> Array:
         return xlog2(part)

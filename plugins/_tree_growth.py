@@ -39,6 +39,7 @@ class Limits:
     max_depth: float = inf
     min_samples_split: int = 2
     min_samples_leaf: int = 1
+    min_weight_fraction_leaf: float = 0.0
     min_impurity_decrease: float = 0.0
     max_features: int = 0
 
@@ -135,7 +136,8 @@ class _Growth:
         first = np.cumsum(parts.count) - parts.count
         node = np.repeat(np.arange(len(alive)), parts.count)
         self.criterion.enter(parts, node, self.order[0])
-        gain, feature, place = self._search(parts, first)
+        least = self.limits.min_weight_fraction_leaf * self.root_weight[tree[alive]]
+        gain, feature, place = self._search(parts, first, least)
         found = np.flatnonzero(gain > -inf)
         if not len(found):
             return None
@@ -167,10 +169,11 @@ class _Growth:
         loss = (below.weight * below.impurity).reshape(2, -1).sum(axis=0)
         return (level.weight[split] * level.impurity[split] - loss) / self.root_weight[tree[split]]
 
-    def _search(self, parts: Summary, first: Array) -> tuple[Array, Array, Array]:
+    def _search(self, parts: Summary, first: Array, least: Array) -> tuple[Array, Array, Array]:
         """Of each node the best cut's score (-inf if there is none), its feature, and the last position on its left.
 
-        A node none of whose drawn features can be cut goes on to draw, as in scikit-learn.
+        A node's positions begin at `first`; `least` is the weight that either side of its cut must have. A node none of
+        whose drawn features can be cut goes on to draw, as in scikit-learn.
         """
         F, nodes = len(self.order), len(first)
         best = np.full(nodes, -inf), np.zeros(nodes, dtype=np.intp), np.zeros(nodes, dtype=np.intp)
@@ -179,14 +182,15 @@ class _Growth:
         drawn = self.rng.random((nodes, F), dtype=np.float32).argsort(axis=1) if at_once < F else np.arange(F)[None]
         for slot in range(0, F, at_once):
             features = drawn[todo if len(drawn) > 1 else slice(None), slot : slot + at_once].T  # (slots, nodes or 1)
-            for all_best, found in zip(best, self._best_of(parts.take(todo), first[todo], features), strict=True):
-                all_best[todo] = found
+            found = self._best_of(parts.take(todo), first[todo], least[todo], features)
+            for all_best, new in zip(best, found, strict=True):
+                all_best[todo] = new
             todo = todo[best[0][todo] == -inf]
             if not len(todo):
                 break
         return best
 
-    def _best_of(self, parts: Summary, begin: Array, features: Array) -> tuple[Array, Array, Array]:
+    def _best_of(self, parts: Summary, begin: Array, least: Array, features: Array) -> tuple[Array, Array, Array]:
         """As above, of `features` (slots, nodes); a node's positions begin at `begin`."""
         n, N, leaf = self.order.shape[1], len(self.leaf), self.limits.min_samples_leaf
         first = np.cumsum(parts.count) - parts.count
@@ -205,6 +209,9 @@ class _Growth:
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 np.greater(x[:, 1:] - x[:, :-1], EQUAL, out=allowed[:, :-1])
                 allowed &= inside
+                if self.limits.min_weight_fraction_leaf > 0:
+                    left, needed = self.criterion.weight_left(items, segments), least.take(node)
+                    allowed &= (left >= needed) & (parts.weight.take(node) - left >= needed)
                 score = self.criterion.scores(items, parts, segments)
             scores[slots] = np.where(allowed, score, -inf)
         best = np.maximum.reduceat(scores, first, axis=1)  # (slots, nodes)

@@ -7,6 +7,8 @@ their number, a leaf costing α, it pays to cut at t as soon as R(t) + α <= R(T
 
 on. Cutting at the node of the smallest g, again and again, passes through the best trees for every α.
 
+The other way to keep a tree small is to stop early: `first_leaves` keeps those cuts that lower the impurity most.
+
 Source: L. Breiman, J. Friedman, R. Olshen, C. Stone, "Classification and Regression Trees", 1984, section 3.3.
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from heapq import heappop, heappush
 from math import inf
 from typing import NamedTuple
 
@@ -32,23 +35,48 @@ class PruningPath(NamedTuple):
 
 def prune(tree: Tree, alpha: float) -> Tree:
     """The smallest tree that minimises R(T) + alpha |T|."""
-    inside = np.ones(len(tree), dtype=bool)
     leaf = tree.feature < 0
-    size = _sizes(tree)
     for weakest, node, _ in _cuts(tree):
         if weakest > alpha:
             break
-        inside[node + 1 : node + size[node]] = False  # depth first: what is below a node follows it
         leaf[node] = True
+    return _cut_at(tree, leaf)
+
+
+def first_leaves(tree: Tree, most: int) -> Tree:
+    """What a tree grows to if that leaf is cut next whose cut lowers the impurity most, until it has `most` leaves.
+
+    Where a node is cut does not depend on when: the whole tree has all the cuts, and what is left is to choose.
+    """
+    loss, inner = _loss(tree), tree.feature >= 0
+    decrease = loss - loss[tree.children].sum(axis=1)  # of inner nodes
+    leaf = np.ones(len(tree), dtype=bool)
+    waiting = [(-decrease[0], 0)] if inner[0] else []
+    for _ in range(most - 1):
+        if not waiting:
+            break
+        _, node = heappop(waiting)
+        leaf[node] = False
+        for child in tree.children[node]:
+            if inner[child]:
+                heappush(waiting, (-decrease[child], int(child)))
+    return _cut_at(tree, leaf)
+
+
+def _cut_at(tree: Tree, leaf: Array) -> Tree:
+    """The tree with the nodes `leaf` (nodes,) as leaves, and nothing below them."""
+    inside, size = np.ones(len(tree), dtype=bool), _sizes(tree)
+    for node in np.flatnonzero(leaf & (tree.feature >= 0)):
+        inside[node + 1 : node + size[node]] = False  # depth first: what is below a node follows it
     number = np.cumsum(inside) - 1
     own = np.flatnonzero(inside)
-    kept = {name: getattr(tree, name)[own] for name in ("threshold", "value", "impurity", "count", "weight")}
-    children = number[np.where(leaf[:, None], np.arange(len(tree))[:, None], tree.children)[own]]
+    kept = {name: getattr(tree, name)[own] for name in ("value", "impurity", "count", "weight")}
     cut = replace(
         tree,
         feature=np.where(leaf, -1, tree.feature)[own],
-        children=children,
-        **(kept | {"threshold": np.where(leaf, np.nan, tree.threshold)[own]}),
+        threshold=np.where(leaf, np.nan, tree.threshold)[own],
+        children=number[np.where(leaf[:, None], np.arange(len(tree))[:, None], tree.children)[own]],
+        **kept,
     )
     return replace(cut, depth=_depth(cut))
 

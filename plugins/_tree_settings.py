@@ -9,8 +9,10 @@ import numpy as np
 
 from tinygrad_edu.plugins import _validation as check
 from tinygrad_edu.plugins._base import BaseEstimator
+from tinygrad_edu.plugins._tree import Tree
 from tinygrad_edu.plugins._tree_criteria import Array, Criterion, Entropy, Gini
 from tinygrad_edu.plugins._tree_growth import Limits
+from tinygrad_edu.plugins._tree_pruning import first_leaves
 
 
 class TreeSettings(BaseEstimator):
@@ -19,16 +21,22 @@ class TreeSettings(BaseEstimator):
     max_depth: int | None
     min_samples_split: float
     min_samples_leaf: float
+    min_weight_fraction_leaf: float
+    max_leaf_nodes: int | None
     min_impurity_decrease: float
     max_features: Any
     random_state: Any
+    classes_: Array
 
     def _limits(self, samples: int, features: int) -> Limits:
         """The settings as numbers; fractions are of `samples` and `features`. ValueError for what is out of range."""
+        if self.max_leaf_nodes is not None:
+            self._check_number("max_leaf_nodes", 2, whole=True)
         return Limits(
             max_depth=inf if self.max_depth is None else self._check_number("max_depth", 1, whole=True),
             min_samples_split=max(2, self._number_or_share("min_samples_split", 2, samples)),
             min_samples_leaf=self._number_or_share("min_samples_leaf", 1, samples),
+            min_weight_fraction_leaf=self._check_number("min_weight_fraction_leaf", 0.0, 0.5),
             min_impurity_decrease=self._check_number("min_impurity_decrease", 0.0),
             max_features=self._drawn(features),
         )
@@ -48,6 +56,15 @@ class TreeSettings(BaseEstimator):
         else:
             drawn = int(self._check_number("max_features", 0.0, 1.0, open="[") * features)
         return max(1, drawn) if drawn < features else 0
+
+    def _cut_back(self, tree: Tree) -> Tree:
+        """The tree itself, or what `max_leaf_nodes` leaves of it."""
+        return tree if self.max_leaf_nodes is None else first_leaves(tree, self.max_leaf_nodes)
+
+    def _with_classes(self, y: Array, weight: Array) -> Array:
+        """Weights (N,) times those that a classifier's setting `class_weight` gives to the classes' codes y (N,)."""
+        setting = getattr(self, "class_weight", None)
+        return weight if setting is None else check.weigh_classes(setting, self.classes_, y, weight)
 
     def _rng(self, random_state: np.random.RandomState) -> np.random.Generator:
         return np.random.default_rng(random_state.randint(2**31 - 1))

@@ -27,111 +27,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinygrad_edu.plugins import _validation as check
 from tinygrad_edu.plugins._base import ClassifierMixin, RegressorMixin
-from tinygrad_edu.plugins._boosting_losses import LogLoss, Loss, SquaredError
-from tinygrad_edu.plugins._tree import Tree, shares
-from tinygrad_edu.plugins._tree_criteria import Array, Variance
-from tinygrad_edu.plugins._tree_growth import Items, grow
-from tinygrad_edu.plugins._tree_settings import TreeSettings, float_targets, presort
-from tinygrad_edu.plugins.tree import DecisionTreeRegressor
+from tinygrad_edu.plugins._boosting import Boosting
+from tinygrad_edu.plugins._boosting_losses import LogLoss, SquaredError
+from tinygrad_edu.plugins._tree_criteria import Array
+from tinygrad_edu.plugins._tree_settings import float_targets
 
 
-class _Boosting(TreeSettings):
-    n_estimators: int
-    learning_rate: float
-    subsample: float
-    _loss: Loss
-    init_: Array  # F_0, (K,)
-    estimators_: Array  # (n_estimators, K) trees
-
-    def __init__(
-        self,
-        *,
-        learning_rate: float = 0.1,
-        n_estimators: int = 100,
-        subsample: float = 1.0,
-        min_samples_split: float = 2,
-        min_samples_leaf: float = 1,
-        max_depth: int | None = 3,
-        min_impurity_decrease: float = 0.0,
-        random_state: Any = None,
-        max_features: Any = None,
-    ) -> None:
-        self.learning_rate = learning_rate
-        self.n_estimators = n_estimators
-        self.subsample = subsample
-        self.min_samples_split = min_samples_split
-        self.min_samples_leaf = min_samples_leaf
-        self.max_depth = max_depth
-        self.min_impurity_decrease = min_impurity_decrease
-        self.random_state = random_state
-        self.max_features = max_features
-
-    def _boost(self, X: Array, y: Array, sample_weight: Any) -> Self:
-        weight = check.check_weights(sample_weight, type(self).__name__, len(X))
-        limits, (columns, order) = self._limits(*X.shape), presort(X)
-        self._check_number("n_estimators", 1, whole=True)
-        self._check_number("learning_rate", 0.0)
-        self._check_number("subsample", 0.0, 1.0, open="[")
-        rng = self._rng(check.random_state(self.random_state))
-        self.init_ = self._loss.start(y, weight)
-        K = len(self.init_)
-        F = np.tile(self.init_, (len(X), 1))
-        items = Items(columns, order, np.tile(weight > 0, (K, 1)))
-        trees, loss = [], []
-        for _ in range(self.n_estimators):
-            if self.subsample < 1.0:
-                drawn = rng.permutation(len(X))[: max(1, int(self.subsample * len(X)))]
-                inside = np.isin(np.arange(len(X)), drawn) & (weight > 0)
-                items = Items(columns, order, np.tile(inside, (K, 1)))
-            residual, curvature = self._loss.residuals(y, F)
-            seen = items.sample, items.tree
-            r, h, w = residual[seen], curvature[seen], weight[items.sample]
-            grown, leaf = grow(items, Variance(r, w), limits, rng)
-            for k, tree in enumerate(grown):
-                own = items.tree == k
-                self._set_leaves(tree, leaf[own], w[own] * r[own], w[own] * h[own])
-                everywhere = leaf[own] if own.sum() == len(X) else tree.apply(X)
-                F[:, k] += self.learning_rate * tree.value[everywhere, 0]
-            trees.append([DecisionTreeRegressor(max_depth=self.max_depth)._keep(tree) for tree in grown])
-            loss.append(self._loss.mean(y, F, weight))
-        self.train_score_ = np.array(loss)
-        self.estimators_ = np.array(trees, dtype=object)
-        for estimator in self.estimators_.ravel():
-            estimator.n_features_in_ = X.shape[1]
-        return self
-
-    def _set_leaves(self, tree: Tree, leaf: Array, r: Array, h: Array) -> None:
-        """γ of each leaf, from the samples' weighted residuals and second derivatives."""
-        nodes = len(tree)
-        top, bottom = np.bincount(leaf, r, minlength=nodes), np.bincount(leaf, h, minlength=nodes)
-        # where p is 0 or 1 to the last digit nothing is left to gain; scikit-learn draws the line here as well
-        step = np.divide(top, bottom, out=np.zeros(nodes), where=np.abs(bottom) > 1e-150)
-        K = len(self.init_)
-        tree.value[:, 0] = np.where(tree.feature < 0, step * ((K - 1) / K if K > 1 else 1.0), tree.value[:, 0])
-
-    def _staged(self, X: Any) -> Iterator[Array]:
-        """F after each tree: (N, D) -> (N, K), the same array each time."""
-        X = self._input(X, dtype=np.float32)
-        F = np.tile(self.init_, (len(X), 1))
-        for trees in self.estimators_:
-            for k, estimator in enumerate(trees):
-                F[:, k] += self.learning_rate * estimator.tree_.value[estimator.tree_.apply(X), 0]
-            yield F
-
-    def _raw(self, X: Any) -> Array:
-        *_, F = self._staged(X)  # every time the same array
-        return F
-
-    @property
-    def feature_importances_(self) -> Array:
-        """By how much the cuts by each feature lower the squared error of the residuals: shares, (D,)."""
-        self._check_fitted()
-        return shares(sum(tree.tree_.gains(self.n_features_in_) for tree in self.estimators_.ravel()))
-
-
-class GradientBoostingRegressor(RegressorMixin, _Boosting):
+class GradientBoostingRegressor(RegressorMixin, Boosting):
     """Gradient boosting for numbers, by squared error."""
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -150,7 +53,7 @@ class GradientBoostingRegressor(RegressorMixin, _Boosting):
             yield F[:, 0].copy()
 
 
-class GradientBoostingClassifier(ClassifierMixin, _Boosting):
+class GradientBoostingClassifier(ClassifierMixin, Boosting):
     """Gradient boosting for classes, by the log-loss in nats; `train_score_` of two classes is twice that."""
 
     _loss: LogLoss

@@ -12,6 +12,8 @@ matrix product, but subtracting near-equal numbers loses digits, and picking K o
    float32 can be wrong, is not among the K nearest.
 2. *Refine*: of the few that are left the distances from differences, in float64, and sorted.
 
+Other distances, (Σ |x_d - z_d|^p)^(1/p), p = ∞ being the largest difference, have no such filter: all are computed.
+
 The error of a product of D terms is at most about D ε Σ |x_d z_d| <= D ε ||x|| ||z|| (Higham, 3.1), ε = 2^-24.
 
 Sources: T. Hastie, R. Tibshirani, J. Friedman, "The Elements of Statistical Learning", 2nd edition, 2009, 2.3.2 and
@@ -34,14 +36,26 @@ BLOCK = 1 << 20  # distances looked at together: 4 MB
 
 
 class _Neighbors(BaseEstimator):
-    def __init__(self, n_neighbors: int = 5, *, weights: str = "uniform", n_jobs: int | None = None) -> None:
+    def __init__(
+        self,
+        n_neighbors: int = 5,
+        *,
+        weights: str = "uniform",
+        p: float = 2,
+        metric: str = "minkowski",
+        n_jobs: int | None = None,
+    ) -> None:
         self.n_neighbors = n_neighbors
         self.weights = weights
+        self.p = p
+        self.metric = metric
         self.n_jobs = n_jobs
 
     def _remember(self, X: Array) -> None:
         self._check_number("n_neighbors", 1, whole=True)
         self._check_choice("weights", ("uniform", "distance"))
+        powers = {"manhattan": 1, "euclidean": 2, "chebyshev": np.inf, "minkowski": self._check_number("p", 1)}
+        self._power = powers[self._check_choice("metric", powers)]
         self.n_samples_fit_ = len(X)
         self._X = X.astype(np.float64, copy=False)
         self._centre = self._X.mean(axis=0)
@@ -68,19 +82,36 @@ class _Neighbors(BaseEstimator):
         jobs = 1 if self.n_jobs is None else int(self.n_jobs)
         with ThreadPoolExecutor(jobs if jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + jobs)) as pool:
             found = list(pool.map(lambda block: self._nearest(block, int(K)), blocks))
-        squared, number = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return (np.sqrt(squared), number) if return_distance else number
+        distance, number = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return (distance, number) if return_distance else number
 
     def _nearest(self, X: Array, K: int) -> tuple[Array, Array]:
-        """Squared distances and numbers of the K nearest samples of each row: (n, D) -> (n, K) twice."""
-        row, number = self._candidates(X, K)
-        difference = X.take(row, axis=0)
-        difference -= self._X.take(number, axis=0)
-        squared = np.einsum("ij,ij->i", difference, difference)
-        order = np.lexsort((squared, row))  # stable: the smaller number first where distances are equal
+        """Distances and numbers of the K nearest samples of each row: (n, D) -> (n, K) twice."""
+        if self._power == 2:
+            row, number = self._candidates(X, K)
+            difference = X.take(row, axis=0)
+            difference -= self._X.take(number, axis=0)
+            distance = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+        else:
+            every = self._all_distances(X)
+            limit = np.partition(every, K - 1, axis=1)[:, K - 1 : K]
+            row, number = np.nonzero(every <= limit)
+            distance = every[row, number]
+        order = np.lexsort((distance, row))  # stable: the smaller number first where distances are equal
         begin = np.searchsorted(row, np.arange(len(X)))
         best = order[begin[:, None] + np.arange(K)]
-        return squared[best], number[best]
+        return distance[best], number[best]
+
+    def _all_distances(self, X: Array) -> Array:
+        """Of each row from every sample, feature by feature: (n, D) -> (n, N)."""
+        total = np.zeros((len(X), self.n_samples_fit_))
+        for x, z in zip(X.T, self._X.T, strict=True):
+            gap = np.abs(x[:, None] - z)
+            if self._power == np.inf:
+                np.maximum(total, gap, out=total)
+            else:
+                total += gap if self._power == 1 else gap**self._power
+        return total if self._power in (1, np.inf) else total ** (1.0 / self._power)
 
     def _candidates(self, X: Array, K: int) -> tuple[Array, Array]:
         """Pairs (row, sample), in that order, with all of each row's K nearest samples among them."""
@@ -115,7 +146,8 @@ def _by_distance(distance: Array) -> Array:
 
 
 class KNeighborsClassifier(ClassifierMixin, _Neighbors):
-    """k nearest neighbours' vote; `weights` "uniform" or "distance"; `n_jobs` threads search, -1: one a processor."""
+    """k nearest neighbours' vote; `weights` "uniform" or "distance"; `metric` "euclidean", "manhattan", "chebyshev" or,
+    with its power `p`, "minkowski"; `n_jobs` threads search, -1: one a processor."""
 
     def fit(self, X: Any, y: Any) -> Self:
         """The estimator itself, which remembers the samples: X (N, D), y (N,)."""
@@ -140,7 +172,7 @@ class KNeighborsClassifier(ClassifierMixin, _Neighbors):
 
 
 class KNeighborsRegressor(RegressorMixin, _Neighbors):
-    """k nearest neighbours' mean; `weights` "uniform" or "distance"; y may hold several targets, (N, T)."""
+    """k nearest neighbours' mean; settings as for the classifier; y may hold several targets, (N, T)."""
 
     def fit(self, X: Any, y: Any) -> Self:
         """The estimator itself, which remembers the samples: X (N, D), y (N,) or (N, T)."""

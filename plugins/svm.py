@@ -1,4 +1,4 @@
-"""Support vector machine: the boundary between two classes that leaves the widest margin, by kernel; solved by SMO.
+"""Support vector machine: the boundary between two classes that leaves the widest margin, by kernel.
 
 With labels y_i = ±1 it minimises 1/2 ||w||² + Σ C_i ξ_i under y_i (w·φ(x_i) + b) >= 1 - ξ_i, ξ_i >= 0 (Bishop, 7.20
 and 7.21). Its dual needs φ in products only, K_ij = φ(x_i)·φ(x_j), which a kernel gives without φ: linear x·z,
@@ -6,18 +6,11 @@ polynomial (γ x·z + r)^d, radial basis functions exp(-γ ||x - z||²). In term
 
     maximise  Σ_i y_i β_i - 1/2 Σ_ij β_i β_j K_ij       where Σ_i β_i = 0 and l_i <= β_i <= u_i,
 
-[l, u] being [0, C_i] for y = 1 and [-C_i, 0] for y = -1. Its gradient f = y - K β says what b each sample would like.
-At the optimum one b suits all: f_i <= b where β_i could grow (β_i < u_i), f_j >= b where it could shrink (β_j > l_j).
-While max f_i - min f_j > tol, sequential minimal optimisation takes from one β_j and gives to one β_i, Σ β unchanged:
+[l, u] being [0, C_i] for y = 1 and [-C_i, 0] for y = -1. Only samples inside the margin, or on it, have a β_i that is
+not 0: the support vectors. A new x goes by the sign of w·φ(x) + b = Σ_i β_i k(x_i, x) + b (7.13). How the dual is
+solved, by sequential minimal optimisation, is in `_smo`. Of several classes each pair gets a machine; they vote.
 
-    t = (f_i - f_j) / a,    a = K_ii + K_jj - 2 K_ij,    as far as the bounds allow;     f changes by -t (K_i - K_j)
-
-i has the largest f; j the largest gain (f_i - f_j)² / a, the second-order choice of Fan, Chen and Lin, equation 11.
-Of several classes each pair gets a machine; they vote.
-
-Sources: C. Bishop, "Pattern Recognition and Machine Learning", 2006, section 7.1; R.-E. Fan, P.-H. Chen, C.-J. Lin,
-"Working Set Selection Using Second Order Information for Training SVM", JMLR 6, 2005; J. Platt, "Sequential Minimal
-Optimization", 1998.
+Source: C. Bishop, "Pattern Recognition and Machine Learning", 2006, section 7.1.
 """
 
 from __future__ import annotations
@@ -30,12 +23,12 @@ import numpy as np
 from tinygrad_edu.plugins import _validation as check
 from tinygrad_edu.plugins._base import BaseEstimator, ClassifierMixin
 from tinygrad_edu.plugins._kernels import Array, Kernel
-
-FLAT = 1e-12  # stands for a curvature that is 0, or less by rounding, as in LIBSVM
+from tinygrad_edu.plugins._smo import solve
 
 
 class SVC(ClassifierMixin, BaseEstimator):
-    """Support vector classifier. `cache_size` is in MB; `max_iter` limits each pair's steps, -1: none."""
+    """Support vector classifier. `class_weight`, a dict by label or "balanced", multiplies C; `cache_size` is in MB, of
+    kernel values in use at a time; `max_iter` limits each pair's steps, -1: not at all."""
 
     def __init__(
         self,
@@ -47,6 +40,7 @@ class SVC(ClassifierMixin, BaseEstimator):
         coef0: float = 0.0,
         tol: float = 1e-3,
         cache_size: float = 200,
+        class_weight: Any = None,
         max_iter: int = -1,
         decision_function_shape: str = "ovr",
     ) -> None:
@@ -57,6 +51,7 @@ class SVC(ClassifierMixin, BaseEstimator):
         self.coef0 = coef0
         self.tol = tol
         self.cache_size = cache_size
+        self.class_weight = class_weight
         self.max_iter = max_iter
         self.decision_function_shape = decision_function_shape
 
@@ -69,19 +64,23 @@ class SVC(ClassifierMixin, BaseEstimator):
         X = self._fit_input(X, dtype=np.float64)
         y = self._fit_labels(y, X, at_least=2)
         weight = self._weights(sample_weight, X)
+        price = self.C * weight * check.weigh_classes(self.class_weight, self.classes_, y, np.ones(len(y)))
         self._kernel = self._make_kernel(X)
         K = len(self.classes_)
         beta, bias, steps = [], [], []
         for i, j in combinations(range(K), 2):
-            own = np.flatnonzero(((y == i) | (y == j)) & (weight > 0))
+            own = np.flatnonzero(((y == i) | (y == j)) & (price > 0))
             sign = np.where(y[own] == (1 if K == 2 else i), 1.0, -1.0)
             if np.abs(sign.sum()) == len(own):
-                raise ValueError(f"SVC: classes {self.classes_[[i, j]]}: all samples of one have a sample_weight of 0")
-            solved, b, made = self._solve(X[own], sign, self.C * weight[own])
+                raise ValueError(f"SVC: classes {self.classes_[[i, j]]}: all samples of one have a weight of 0")
+            problem = self._kernel, X[own], sign, price[own]
+            found = solve(*problem, tol=self.tol, megabytes=self.cache_size, max_iter=self.max_iter)
+            if not found.converged:
+                check.warn(check.ConvergenceWarning, f"Solver terminated early (max_iter={self.max_iter}).")
             beta.append(np.zeros(len(X)))
-            beta[-1][own] = solved
-            bias.append(b)
-            steps.append(made)
+            beta[-1][own] = found.beta
+            bias.append(found.bias)
+            steps.append(found.steps)
         self.intercept_, self.n_iter_ = np.array(bias), np.array(steps, dtype=np.int32)
         self._keep(X, y, np.array(beta))
         return self
@@ -96,50 +95,6 @@ class SVC(ClassifierMixin, BaseEstimator):
         else:
             gamma = self._check_number("gamma", 0.0)
         return Kernel(self.kernel, float(gamma), *constants)
-
-    def _solve(self, X: Array, y: Array, C: Array) -> tuple[Array, float, int]:
-        """β, b and the number of steps, for labels `y` of ±1 and prices `C`: (N, D), (N,), (N,) -> (N,), float, int."""
-        low, high = np.minimum(0.0, y * C), np.maximum(0.0, y * C)
-        beta, f, steps = np.zeros(len(y)), y.copy(), 0
-        row, diagonal = self._kernel.rows(X, self.cache_size), self._kernel.diagonal(X)
-        # added to f they leave out, as -∞ and ∞ do, what can't grow and what can't shrink
-        no_growth, no_shrinking = np.where(beta < high, 0.0, -np.inf), np.where(beta > low, 0.0, np.inf)
-        gap, gain, curvature = np.empty((3, len(y)))
-        while True:
-            i = int(np.add(f, no_growth, out=gap).argmax())
-            top = gap[i]
-            np.subtract(top, f, out=gap)
-            gap -= no_shrinking
-            if (most := gap.max()) <= self.tol:
-                break
-            if steps == self.max_iter:
-                check.warn(check.ConvergenceWarning, f"Solver terminated early (max_iter={self.max_iter}).")
-                break
-            row_i = row(i)
-            np.multiply(row_i, -2.0, out=curvature)
-            curvature += diagonal
-            curvature += diagonal[i]
-            np.maximum(curvature, FLAT, out=curvature)
-            np.maximum(gap, 0.0, out=gain)
-            np.square(gain, out=gain)
-            gain /= curvature
-            j = int(gain.argmax())
-            t = min(gap[j] / curvature[j], high[i] - beta[i], beta[j] - low[j])
-            before = beta[i], beta[j]
-            # exactly at the bound, whatever rounding does to the sum
-            beta[i] = high[i] if t == high[i] - beta[i] else beta[i] + t
-            beta[j] = low[j] if t == beta[j] - low[j] else beta[j] - t
-            if before == (beta[i], beta[j]):  # what is left to do is less than rounding
-                break
-            np.subtract(row_i, row(j), out=gain)
-            gain *= t
-            f -= gain
-            for k in (i, j):
-                no_growth[k] = 0.0 if beta[k] < high[k] else -np.inf
-                no_shrinking[k] = 0.0 if beta[k] > low[k] else np.inf
-            steps += 1
-        free = (beta > low) & (beta < high)
-        return beta, float(f[free].mean() if free.any() else top - most / 2), steps
 
     def _keep(self, X: Array, y: Array, beta: Array) -> None:
         """The learned attributes in scikit-learn's layout, from each pair's β (pairs, N)."""

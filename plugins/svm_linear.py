@@ -28,7 +28,8 @@ from tinygrad_edu.plugins._kernels import Array
 
 
 class LinearSVC(ClassifierMixin, BaseEstimator):
-    """Linear support vector classifier with the squared hinge loss and an L2 penalty."""
+    """Linear support vector classifier with the squared hinge loss and an L2 penalty; for the hinge itself there is
+    `SVC(kernel="linear")`. `class_weight`, a dict by label or "balanced", multiplies C."""
 
     def __init__(
         self,
@@ -37,12 +38,14 @@ class LinearSVC(ClassifierMixin, BaseEstimator):
         C: float = 1.0,
         fit_intercept: bool = True,
         intercept_scaling: float = 1.0,
+        class_weight: Any = None,
         max_iter: int = 1000,
     ) -> None:
         self.tol = tol
         self.C = C
         self.fit_intercept = fit_intercept
         self.intercept_scaling = intercept_scaling
+        self.class_weight = class_weight
         self.max_iter = max_iter
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -53,12 +56,17 @@ class LinearSVC(ClassifierMixin, BaseEstimator):
         self._check_number("max_iter", 1, whole=True)
         X = self._fit_input(X, dtype=np.float64)
         y = self._fit_labels(y, X, at_least=2)
-        price = self.C * self._weights(sample_weight, X)
+        weight = self._weights(sample_weight, X)
+        weighed = check.weigh_classes(self.class_weight, self.classes_, y, weight)
         D = X.shape[1]
         if self.fit_intercept:
             X = np.hstack([X, np.full((len(X), 1), self.intercept_scaling)])
-        positive = [1] if len(self.classes_) == 2 else range(len(self.classes_))
-        solved = [self._solve(X, np.where(y == k, 1.0, -1.0), price) for k in positive]
+        two = len(self.classes_) == 2
+        solved = []
+        for k in [1] if two else range(len(self.classes_)):
+            # of one class against all others, its own weight alone counts, as in LIBLINEAR
+            price = self.C * (weighed if two else np.where(y == k, weighed, weight))
+            solved.append(self._solve(X, np.where(y == k, 1.0, -1.0), price))
         weights = np.array([w for w, _ in solved])
         self.coef_ = weights[:, :D]
         self.intercept_ = self.intercept_scaling * weights[:, D] if self.fit_intercept else np.zeros(len(weights))

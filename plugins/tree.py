@@ -48,11 +48,12 @@ class _DecisionTree(TreeSettings):
         X = self._fit_input(X, dtype=np.float32)
         y = self._target(y, X)
         weight = check.check_weights(sample_weight, type(self).__name__, len(X))  # float64, unlike X
+        weight = weight * self._with_classes(y, np.ones(len(X)))  # "balanced" counts samples, in a forest weights
         limits = self._limits(*X.shape)
         items = Items(*presort(X), weight[None] > 0)
         criterion = self._criterion(y[items.sample], weight[items.sample])
         trees, _ = grow(items, criterion, limits, self._rng(check.random_state(self.random_state)))
-        return trees[0]
+        return self._cut_back(trees[0])
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """The estimator itself, with its tree grown, and pruned if `ccp_alpha` > 0: X (N, D), y (N,)."""
@@ -100,18 +101,24 @@ class DecisionTreeClassifier(ClassifierMixin, _DecisionTree):
         max_depth: int | None = None,
         min_samples_split: float = 2,
         min_samples_leaf: float = 1,
+        min_weight_fraction_leaf: float = 0.0,
         max_features: Any = None,
         random_state: Any = None,
+        max_leaf_nodes: int | None = None,
         min_impurity_decrease: float = 0.0,
+        class_weight: Any = None,
         ccp_alpha: float = 0.0,
     ) -> None:
         self.criterion = criterion
         self.max_depth = max_depth
         self.min_samples_split = min_samples_split
         self.min_samples_leaf = min_samples_leaf
+        self.min_weight_fraction_leaf = min_weight_fraction_leaf
         self.max_features = max_features
         self.random_state = random_state
+        self.max_leaf_nodes = max_leaf_nodes
         self.min_impurity_decrease = min_impurity_decrease
+        self.class_weight = class_weight
         self.ccp_alpha = ccp_alpha
 
     def _target(self, y: Any, X: Array) -> Array:
@@ -142,16 +149,20 @@ class DecisionTreeRegressor(RegressorMixin, _DecisionTree):
         max_depth: int | None = None,
         min_samples_split: float = 2,
         min_samples_leaf: float = 1,
+        min_weight_fraction_leaf: float = 0.0,
         max_features: Any = None,
         random_state: Any = None,
+        max_leaf_nodes: int | None = None,
         min_impurity_decrease: float = 0.0,
         ccp_alpha: float = 0.0,
     ) -> None:
         self.max_depth = max_depth
         self.min_samples_split = min_samples_split
         self.min_samples_leaf = min_samples_leaf
+        self.min_weight_fraction_leaf = min_weight_fraction_leaf
         self.max_features = max_features
         self.random_state = random_state
+        self.max_leaf_nodes = max_leaf_nodes
         self.min_impurity_decrease = min_impurity_decrease
         self.ccp_alpha = ccp_alpha
 

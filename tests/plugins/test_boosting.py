@@ -45,6 +45,28 @@ def test_classes(seed: int, cuts: list[float], twin: Any) -> None:
     assert ours.estimators_.shape == theirs.estimators_.shape
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_limits(seed: int, twin: Any) -> None:
+    X, z, w = problem(seed)
+    limits = {"max_leaf_nodes": 4} if seed % 2 else {"min_weight_fraction_leaf": 0.2}
+    settings = {**SETTINGS, "max_depth": 3, **limits}
+    ours = GradientBoostingRegressor(**settings).fit(X, z, w)
+    theirs = twin("ensemble.GradientBoostingRegressor", **settings, random_state=0).fit(X, z, w)
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), **CLOSE)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_it_stops_when_what_is_held_out_gets_no_better(seed: int, twin: Any) -> None:
+    X, z, w = problem(seed)
+    settings = {**SETTINGS, "n_estimators": 200, "n_iter_no_change": 3, "tol": 1e-3, "random_state": seed}
+    ours = GradientBoostingRegressor(**settings).fit(X, z, w)
+    theirs = twin("ensemble.GradientBoostingRegressor", **settings).fit(X, z, w)
+    assert ours.n_estimators_ == theirs.n_estimators_ < 200  # the same samples are held out
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), **CLOSE)
+    classifier = GradientBoostingClassifier(**settings).fit(X, z > 0)
+    assert classifier.n_estimators_ == len(classifier.estimators_) == len(classifier.train_score_) < 200
+
+
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer"])
 def test_accuracy(name: str, bundled: Any, twin: Any) -> None:
     """Within a point on the training half, where scikit-learn's lot decides between equal cuts."""
@@ -83,6 +105,8 @@ def test_bad_input() -> None:
         GradientBoostingClassifier().fit([[0.0], [1.0]], [1, 1])
     with pytest.raises(ValueError, match=r"'subsample' .* \(0.0, 1.0\]"):
         GradientBoostingRegressor(subsample=0.0).fit([[0.0], [1.0]], [1, 2])
+    with pytest.raises(ValueError, match=r"'n_iter_no_change' .* \[1, inf\). Got 0"):
+        GradientBoostingRegressor(n_iter_no_change=0).fit([[0.0], [1.0]], [1, 2])
     constant = GradientBoostingRegressor(n_estimators=3).fit(np.ones((4, 2)), [1.0, 2.0, 3.0, 4.0])
     np.testing.assert_allclose(constant.predict(np.ones((1, 2))), 2.5)
     assert constant.feature_importances_.tolist() == [0.0, 0.0]

@@ -39,6 +39,19 @@ def test_as_scikit_learn(seed: int, twin: Any) -> None:
     np.testing.assert_allclose(ours.predict(new), theirs.predict(new), rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("metric", ["manhattan", "chebyshev", "euclidean", {"p": 1}, {"p": 2}, {"p": 3.5}])
+def test_other_distances(metric: Any, twin: Any) -> None:
+    rng = np.random.default_rng(0)
+    X, new, y = rng.standard_normal((700, 4)), rng.standard_normal((40, 4)), rng.standard_normal(700)
+    settings = {"weights": "distance", **({"metric": metric} if isinstance(metric, str) else metric)}
+    ours = KNeighborsRegressor(**settings).fit(X, y)
+    theirs = twin("neighbors.KNeighborsRegressor", algorithm="kd_tree", **settings).fit(X, y)
+    (distance, number), (want_distance, want_number) = ours.kneighbors(new), theirs.kneighbors(new)
+    np.testing.assert_array_equal(number, want_number)
+    np.testing.assert_allclose(distance, want_distance, rtol=1e-9)
+    np.testing.assert_allclose(ours.predict(new), theirs.predict(new), rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "digits"])
 def test_real_sets(name: str, bundled: Any, twin: Any) -> None:
     X, y = bundled(name)
@@ -67,6 +80,8 @@ def test_the_filter_leaves_few_and_loses_none() -> None:
 def test_equal_distances_and_places() -> None:
     """Among equals the first samples are nearer; at distance 0 only what is there counts."""
     X = np.repeat([[0.0], [1.0]], 400, axis=0)
+    far = KNeighborsClassifier(3, metric="manhattan").fit(X, np.arange(800) % 2)
+    assert far.kneighbors([[0.25]])[1].tolist() == [[0, 1, 2]]
     model = KNeighborsClassifier(3, weights="distance").fit(X, np.arange(800) % 2)
     assert model.kneighbors([[0.0], [1.0]])[1].tolist() == [[0, 1, 2], [400, 401, 402]]
     assert model.predict_proba([[0.0]]).tolist() == [[2 / 3, 1 / 3]]
@@ -100,3 +115,7 @@ def test_bad_input() -> None:
         model.kneighbors([[0.0]], 0)
     with pytest.raises(ValueError, match=r"'weights' .* one of 'uniform', 'distance'"):
         KNeighborsRegressor(weights="near").fit([[0.0]], [1.0])
+    with pytest.raises(ValueError, match=r"'metric' .* one of 'manhattan', 'euclidean', 'chebyshev', 'minkowski'"):
+        KNeighborsClassifier(metric="cosine").fit([[0.0]], [1])
+    with pytest.raises(ValueError, match=r"'p' .* \[1, inf\). Got 0.5"):
+        KNeighborsClassifier(p=0.5).fit([[0.0]], [1])

@@ -46,7 +46,8 @@ def test_as_scikit_learn(seed: int, twin: Any) -> None:
     X, z, y, w = problem(seed)
     # leaves of several samples: two samples can be told apart by any feature, equally well
     limits = [{"max_depth": 4}, {"min_samples_split": 0.2}, {"min_impurity_decrease": 0.02}, {"ccp_alpha": 0.01}]
-    settings = {"min_samples_leaf": 8, **limits[seed % 4]}
+    limits += [{"min_weight_fraction_leaf": 0.13}]
+    settings = {"min_samples_leaf": 8, **limits[seed % 5]}
     new = np.random.default_rng(seed + 1000).standard_normal((40, X.shape[1])) * 2
     for weight in (None, w):
         theirs = twin("tree.DecisionTreeRegressor", **settings).fit(X, z, weight)
@@ -57,6 +58,37 @@ def test_as_scikit_learn(seed: int, twin: Any) -> None:
         same(ours, theirs, np.vstack([X, new]))
         np.testing.assert_allclose(ours.predict_proba(new), theirs.predict_proba(new), **CLOSE)
         np.testing.assert_array_equal(ours.predict(new), theirs.predict(new))
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("most", [2, 5, 1000])
+def test_the_first_leaves(seed: int, most: int, twin: Any) -> None:
+    """scikit-learn grows them best first, and numbers them as they come: the same leaves in another order."""
+    X, z, _, w = problem(seed)
+    settings = {"min_samples_leaf": 8, "max_leaf_nodes": most}
+    ours, theirs = (
+        make(**settings).fit(X, z, w)
+        for make in (DecisionTreeRegressor, lambda **s: twin("tree.DecisionTreeRegressor", **s))
+    )
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), **CLOSE)
+    np.testing.assert_allclose(np.sort(ours.tree_.impurity), np.sort(theirs.tree_.impurity), **CLOSE)
+    assert (ours.get_depth(), ours.get_n_leaves()) == (theirs.get_depth(), theirs.get_n_leaves())
+    assert ours.get_n_leaves() <= most
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 4.0, 2: 0.5}])
+def test_weights_of_classes(seed: int, class_weight: Any, twin: Any) -> None:
+    X, _, y, w = problem(seed)
+    settings = {"min_samples_leaf": 8, "class_weight": class_weight}
+    ours, theirs = (
+        make(**settings).fit(X, y, w)
+        for make in (DecisionTreeClassifier, lambda **s: twin("tree.DecisionTreeClassifier", **s))
+    )
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), **CLOSE)
+    assert not np.allclose(
+        ours.predict_proba(X), DecisionTreeClassifier(min_samples_leaf=8).fit(X, y, w).predict_proba(X)
+    )
 
 
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "digits"])
@@ -161,6 +193,9 @@ def test_drawn_features_reach_the_only_one_of_use() -> None:
         ({"min_samples_leaf": 0.0}, r"'min_samples_leaf' .* \(0.0, 1.0\]"),
         ({"max_features": "all"}, "'max_features' .* one of 'sqrt', 'log2', None"),
         ({"criterion": "error"}, "'criterion' .* one of 'gini', 'entropy', 'log_loss'"),
+        ({"max_leaf_nodes": 1}, r"'max_leaf_nodes' .* \[2, inf\). Got 1"),
+        ({"min_weight_fraction_leaf": 0.6}, r"'min_weight_fraction_leaf' .* \[0.0, 0.5\]"),
+        ({"class_weight": {7: 1.0}}, r"names \[7\]"),
         ({"ccp_alpha": -1.0}, r"'ccp_alpha' .* \[0.0, inf\)"),
     ],
 )
