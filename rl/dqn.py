@@ -12,12 +12,16 @@ date before each round only, so that a round has one target to reach.
 The largest of noisy numbers is likely to be one that is too large. With `double`, Q chooses and Q⁻ judges, and what one
 overrates, the other need not.
 
+What Q is worth goes up and down, to the last; a policy can be lost within a round. Therefore every now and then some
+episodes are played by Q alone, a test, and the network that did best is what remains at the end (as with the
+EvalCallback of Stable-Baselines3). The tests' steps count as all others.
+
 A time limit that *truncates* an episode is no end of the world: such a step counts as any other, with its γ Q⁻(s', ·).
 
 Sources: V. Mnih et al., "Human-level control through deep reinforcement learning", Nature 518, 2015; H. van Hasselt,
 A. Guez, D. Silver, "Deep Reinforcement Learning with Double Q-learning", AAAI 2016. As in the first, errors beyond ±1
 count linearly. Deviations: Adam for RMSprop, updates in rounds (as in A. Raffin's RL Baselines3 Zoo, whose settings for
-CartPole these are), and a learning rate that falls to 0, so that the last policy is as good as any before.
+CartPole these are), tests, and a learning rate that falls to 0.
 
 Symbols: `B` steps, `D` numbers in an observation, `A` actions.
 """
@@ -27,6 +31,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from math import inf
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -38,12 +44,14 @@ from tinygrad_edu.rl.replay import Batch, Replay
 from tinygrad_edu.rl.spaces import sizes
 from tinygrad_edu.rl.tabular import line
 
+PARTS = ("network", "target", "best", "optimizer")
+
 
 @dataclass(frozen=True)
 class Settings:
     """What DQN can be set to; ValueError for what makes no sense."""
 
-    steps: int = 100_000  # of the environment, the whole training: ε and the learning rate fall over them
+    steps: int = 100_000  # of the environment, tests included: ε and the learning rate fall over them
     capacity: int = 100_000  # steps that the memory holds
     start: int = 1_000  # steps before the first update
     every: int = 256  # steps from one round of updates to the next
@@ -54,6 +62,8 @@ class Settings:
     epsilon: tuple[float, float] = (1.0, 0.04)  # share of random actions: falls from the first to the second
     exploration: float = 0.16  # over this share of the steps, and stays there
     double: bool = True
+    test_every: int = 2_500  # steps from one test to the next
+    test_episodes: int = 5  # of a test
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -79,10 +89,11 @@ def targets(batch: Batch, gamma: float, q_target: np.ndarray, q: np.ndarray | No
 
 
 class QNetwork:
-    """Q, its copy Q⁻, and the optimizer. `network` gives (B, A) for observations (B, D)."""
+    """Q, its copy Q⁻, the best Q so far, and the optimizer. `network` gives (B, A) for observations (B, D)."""
 
     def __init__(self, network: nn.Module, settings: Settings) -> None:
-        self.settings, self.network, self.target = settings, network, copy.deepcopy(network)
+        self.settings, self.network = settings, network
+        self.target, self.best = copy.deepcopy(network), copy.deepcopy(network)
         self.optimizer = optim.Adam(network.parameters(), lr=settings.lr)
 
     def values(self, observations: np.ndarray) -> np.ndarray:
@@ -106,26 +117,33 @@ class QNetwork:
         """Q⁻ becomes what Q is now."""
         self.target.load_state_dict(self.network.state_dict())
 
+    def keep(self) -> None:
+        """Q is the best so far."""
+        self.best.load_state_dict(self.network.state_dict())
+
+    def restore(self) -> None:
+        """Q becomes the best."""
+        self.network.load_state_dict(self.best.state_dict())
+
     def state_dict(self) -> dict[str, Any]:
-        """Of all three."""
-        parts: dict[str, Any] = {"network": self.network, "target": self.target, "optimizer": self.optimizer}
-        return {name: part.state_dict() for name, part in parts.items()}
+        """Of all four."""
+        return {name: getattr(self, name).state_dict() for name in PARTS}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take them over."""
-        self.network.load_state_dict(state["network"])
-        self.target.load_state_dict(state["target"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for name in PARTS:
+            getattr(self, name).load_state_dict(state[name])
 
 
 class DQN:
     """Plays `env` and learns as it goes: `episode()`, until `steps` is `settings.steps`.
 
-    `q` is a `QNetwork`, or anything with its five methods. `env` has observations (D,) and Discrete actions, ValueError
-    for others; what it does by chance between two episodes is up to its `np_random`. `seed` is that of the environment,
-    of the actions and of the batches.
+    `q` is a `QNetwork`, or anything with its methods. `env` has observations (D,) and Discrete actions, ValueError for
+    others; what it does by chance between two episodes is up to its `np_random`. `seed` is that of the environment, of
+    the actions and of the batches.
 
-    `steps` counts the steps played, `returns` has the sum of rewards of the last episode, if it came to its end.
+    `steps` counts the steps played, `best` is the highest mean return of a test so far, and `returns` has the sum of
+    rewards of the last episode, if it came to its end.
     """
 
     def __init__(self, env: Any, q: Any, settings: Settings | None = None, *, seed: int) -> None:
@@ -133,7 +151,7 @@ class DQN:
         self.env, self.q, self.settings = env, q, settings or Settings()
         self.replay = Replay(self.settings.capacity, observations)
         self.rng = np.random.default_rng(seed)
-        self.steps = 0
+        self.steps, self.tested, self.best = 0, 0, -inf
         self.returns: list[float] = []
         env.reset(seed=seed)  # from here on its randomness goes on from episode to episode
 
@@ -152,7 +170,34 @@ class DQN:
             x, done = x_next, terminated or truncated
             total += float(reward)
         self.returns = [total] if done else []
+        if self.steps >= self.tested + s.test_every:
+            self.test()
+        if self.steps == s.steps:
+            self.finish()
         return {"loss": float(np.mean(losses))} if losses else {}
+
+    def test(self) -> None:
+        """Play some episodes by Q alone, and keep Q if none did better before. Steps that run out meanwhile end it."""
+        returns = []
+        for _ in range(self.settings.test_episodes):
+            total, done = 0.0, False
+            x, _ = self.env.reset()
+            while not done:
+                if self.steps == self.settings.steps:
+                    return
+                x, reward, terminated, truncated, _ = self.env.step(self.best_action(x))
+                total, done = total + float(reward), terminated or truncated
+                self.steps += 1
+            returns.append(total)
+        self.tested = self.steps
+        if fmean(returns) >= self.best:
+            self.best = fmean(returns)
+            self.q.keep()
+
+    def finish(self) -> None:
+        """Q becomes what did best in a test, if there was one: at the last step, or when learning is cut short."""
+        if self.best > -inf:
+            self.q.restore()
 
     def learn(self) -> list[float]:
         """A round of updates: their losses."""
@@ -164,13 +209,18 @@ class DQN:
         """With the probability ε any action, else the best one by Q."""
         if self.rng.random() < self.settings.epsilon_at(self.steps):
             return int(self.rng.integers(self.actions))
+        return self.best_action(observation)
+
+    def best_action(self, observation: np.ndarray) -> int:
+        """The action of the largest Q."""
         return int(self.q.values(np.asarray(observation, np.float32)[None])[0].argmax())
 
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the training depends on, between two episodes."""
         random, environment = (rng.bit_generator.state for rng in (self.rng, self.env.unwrapped.np_random))
         parts = {"q": self.q.state_dict(), "replay": self.replay.state_dict()}
-        return {**parts, "random": random, "environment": environment, "steps": self.steps}
+        counts = {"steps": self.steps, "tested": self.tested, "best": self.best}
+        return {**parts, **counts, "random": random, "environment": environment}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take all of it over."""
@@ -178,7 +228,7 @@ class DQN:
         self.replay.load_state_dict(state["replay"])
         self.rng.bit_generator.state = state["random"]
         self.env.unwrapped.np_random.bit_generator.state = state["environment"]
-        self.steps = state["steps"]
+        self.steps, self.tested, self.best = state["steps"], state["tested"], state["best"]
 
 
 def predict(network: nn.Module, observations: np.ndarray) -> np.ndarray:

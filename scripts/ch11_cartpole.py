@@ -131,6 +131,8 @@ def train(args: Args, run: Run) -> Contest:
             if learner.returns:
                 parts["episode_return"] = fmean(learner.returns)
             run.log(environment_steps=learner.steps, **parts)
+        if isinstance(learner, dqn.DQN):
+            learner.finish()  # it has done so where the steps are done, but the minutes may be up before
         name, seed = contest.members[epoch - 1]
         contest.finish(*evaluate(args, learner, seed))
         result = contest.results[-1]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tinygrad_edu.rl.dqn import Settings, targets
+from tinygrad_edu.rl.dqn import PARTS, Settings, targets
 from tinygrad_edu.rl.replay import Batch
 
 
@@ -21,7 +21,8 @@ class QNetwork:
     """See `tinygrad_edu.rl.dqn`."""
 
     def __init__(self, network: torch.nn.Module, settings: Settings) -> None:
-        self.settings, self.network, self.target = settings, network, copy.deepcopy(network)
+        self.settings, self.network = settings, network
+        self.target, self.best = copy.deepcopy(network), copy.deepcopy(network)
         self.optimizer = torch.optim.Adam(network.parameters(), lr=settings.lr)
 
     def values(self, observations: np.ndarray) -> np.ndarray:
@@ -42,12 +43,17 @@ class QNetwork:
     def update_target(self) -> None:
         self.target.load_state_dict(self.network.state_dict())
 
+    def keep(self) -> None:
+        self.best.load_state_dict(self.network.state_dict())
+
+    def restore(self) -> None:
+        self.network.load_state_dict(self.best.state_dict())
+
     def state_dict(self) -> dict[str, Any]:
-        networks = {name: dict(getattr(self, name).state_dict()) for name in ("network", "target")}
-        return {**networks, "optimizer": self.optimizer.state_dict()}
+        return {name: dict(getattr(self, name).state_dict()) for name in PARTS}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for name in ("network", "target", "optimizer"):
+        for name in PARTS:
             getattr(self, name).load_state_dict(tensors(state[name]))
 
 

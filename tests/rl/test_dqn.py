@@ -88,6 +88,55 @@ def test_an_update_is_a_step_down_the_loss_of_the_actions_taken() -> None:
     before = network.bias.tolist()
     q.learn(steps, 0.0)
     assert network.bias.tolist() == before  # the rate has fallen to 0
+    q.keep()
+    q.learn(steps, 1.0)
+    assert network.bias.tolist() != before
+    q.restore()
+    assert network.bias.tolist() == before
+
+
+class Fickle:
+    """A Q that is for action 1 until it has learnt, and for action 0 from then on."""
+
+    def __init__(self) -> None:
+        self.action, self.kept = 1, -1
+
+    def values(self, observations: np.ndarray) -> np.ndarray:
+        return np.eye(2)[[self.action]]
+
+    def learn(self, batch: Batch, rate: float) -> float:
+        self.action = 0
+        return 0.0
+
+    def update_target(self) -> None: ...
+
+    def keep(self) -> None:
+        self.kept = self.action
+
+    def restore(self) -> None:
+        self.action = self.kept
+
+
+class Paid(Once):
+    """Action 1 is worth 1, action 0 nothing."""
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        return np.ones(1, np.float32), float(action), True, False, {}
+
+
+@pytest.mark.parametrize(("steps", "best", "action"), [(20, 1.0, 1), (5, -np.inf, 1), (10, 1.0, 1), (11, 1.0, 1)])
+def test_what_did_best_in_a_test_remains(needs: Needs, steps: int, best: float, action: int) -> None:
+    """A test after 4 steps, which takes 2, is passed; it learns at 10, and fails from then on. 5 steps are too few."""
+    settings = Settings(steps=steps, start=10, every=10, updates=1, epsilon=(1.0, 1.0), test_every=4, test_episodes=2)
+    q = Fickle()
+    learner = DQN(Paid(needs("gymnasium"), True, False), q, settings, seed=0)
+    played = 0
+    while learner.steps < steps:
+        learner.episode()
+        played += 1
+    assert (learner.steps, learner.best, q.action) == (steps, best, action)
+    assert q.kept == (1 if best == 1.0 else -1)
+    assert played < steps  # a test's steps count
 
 
 @pytest.mark.parametrize("backend", ["numpy", "cpp"])
@@ -116,7 +165,7 @@ def test_a_chain_is_learnt(needs: Needs, backend: str, double: bool) -> None:
 
 def test_it_goes_on_from_a_checkpoint_with_the_same_bits(needs: Needs, tmp_path: Path) -> None:
     gymnasium = needs("gymnasium")
-    settings = Settings(steps=600, start=50, every=10, updates=7, batch=16, capacity=200)
+    settings = Settings(steps=600, start=50, every=10, updates=7, batch=16, capacity=100, test_every=60)
 
     def fresh() -> DQN:
         q = QNetwork(MLP(4, 8, 2), settings)
@@ -125,7 +174,8 @@ def test_it_goes_on_from_a_checkpoint_with_the_same_bits(needs: Needs, tmp_path:
     one, two = fresh(), fresh()
     while one.steps < 300:
         one.episode()
-    assert len(one.replay) == 200
+    assert len(one.replay) == 100
+    assert one.best > 0.0  # there was a test
     state.save(tmp_path / "state", one.state_dict())
     two.load_state_dict(state.load(tmp_path / "state"))
     for learner in (one, two):
