@@ -1,9 +1,10 @@
-"""Datasets and batches: what a training loop reads. Also the plugin face of the datasets that come with the project."""
+"""Datasets, tables, batches: what a training loop reads. Also the plugin face of the datasets that come with us."""
 
 from collections.abc import Callable
 
 from tinygrad_edu.data.augment import random_crop, random_flip
 from tinygrad_edu.data.cifar10 import cifar10
+from tinygrad_edu.data.csv_file import read_csv
 from tinygrad_edu.data.dataset import Dataset, load
 from tinygrad_edu.data.digits import digits
 from tinygrad_edu.data.labelled_text import (
@@ -16,6 +17,8 @@ from tinygrad_edu.data.labelled_text import (
 )
 from tinygrad_edu.data.loader import DataLoader
 from tinygrad_edu.data.mnist import fashion_mnist, mnist
+from tinygrad_edu.data.table import Table
+from tinygrad_edu.data.tables import embedded, housing, iris
 from tinygrad_edu.data.text import (
     Streams,
     Vocabulary,
@@ -29,9 +32,10 @@ from tinygrad_edu.data.text import (
 from tinygrad_edu.hookspecs import hookimpl
 
 __all__ = [
-    "DataLoader", "Dataset", "LabelledText", "Streams", "Vocabulary", "Windows", "alice", "cifar10", "digits",
-    "fashion_mnist", "labelled_csv", "labelled_folder", "labelled_text", "load", "mnist", "padded", "python_docs",
-    "random_crop", "random_flip", "shakespeare", "text_dataset", "text_file", "who_did_it",
+    "DataLoader", "Dataset", "LabelledText", "Streams", "Table", "Vocabulary", "Windows", "alice", "cifar10", "digits",
+    "embedded", "fashion_mnist", "housing", "iris", "labelled_csv", "labelled_folder", "labelled_text", "load", "mnist",
+    "padded", "python_docs", "random_crop", "random_flip", "read_csv", "shakespeare", "text_dataset", "text_file",
+    "who_did_it",
 ]  # fmt: skip
 
 
