@@ -24,15 +24,30 @@ def register_projects() -> dict[str, Project]:
             chapter="7",
             summary="The same network in torch and here: sources, losses, times and every gradient side by side",
         ),
+        "cluster": Project(
+            module="tinygrad_edu.scripts.ch05_cluster",
+            chapter="5",
+            summary="Groups found without labels: PCA to two dimensions, k-means turn by turn, true labels beside",
+        ),
         "digits": Project(
             module="tinygrad_edu.scripts.ch07_digits",
             chapter="7",
             summary="A multi-layer perceptron learns to read handwritten digits",
         ),
+        "forest": Project(
+            module="tinygrad_edu.scripts.ch06_forest",
+            chapter="6",
+            summary="A hundred trees vote; single tree and boosting beside them, boundaries and stages drawn",
+        ),
         "generate": Project(
             module="tinygrad_edu.scripts.ch12_generate",
             chapter="12",
             summary="A recurrent network with attention learns a text, and writes more of it from your beginning",
+        ),
+        "gradient-descent": Project(
+            module="tinygrad_edu.scripts.ch02_gradient_descent",
+            chapter="2",
+            summary="A point goes down a function by its gradient, which formula, difference and Tensor agree on",
         ),
         "gridworld": Project(
             module="tinygrad_edu.scripts.ch11_gridworld",
@@ -58,6 +73,31 @@ def register_projects() -> dict[str, Project]:
             module="tinygrad_edu.scripts.ch09_optimize",
             chapter="9",
             summary="A NumPy network profiled, and its matrix product sped up in C++ step by step",
+        ),
+        "preprocess": Project(
+            module="tinygrad_edu.scripts.ch03_preprocess",
+            chapter="3",
+            summary="A CSV file of mixed columns made into arrays: missing values, scales, categories, a fair split",
+        ),
+        "statistics": Project(
+            module="tinygrad_edu.scripts.ch03_statistics",
+            chapter="3",
+            summary="Chance drawn and measured: distributions, large numbers, tests from scratch beside SciPy's",
+        ),
+        "text-analyzer": Project(
+            module="tinygrad_edu.scripts.ch01_text_analyzer",
+            chapter="1",
+            summary="A text taken apart in core Python: how often each word occurs, sentences, capitals, punctuation",
+        ),
+        "productionize": Project(
+            module="tinygrad_edu.scripts.ch10_productionize",
+            chapter="10",
+            summary="Logistic regression saved, served over HTTP, asked and timed, beside the usual small Flask app",
+        ),
+        "predict": Project(
+            module="tinygrad_edu.scripts.ch04_predict",
+            chapter="4",
+            summary="A number or a class foretold from a table in five ways, scikit-learn's figures beside ours",
         ),
         "transformer": Project(
             module="tinygrad_edu.scripts.ch12_transformer",

@@ -22,11 +22,12 @@ from tinygrad_edu import data, nn, optim
 from tinygrad_edu.models.by_hand import cnn as by_hand
 from tinygrad_edu.models.by_hand import mlp as by_hand_mlp
 from tinygrad_edu.models.convnet import ConvNet
+from tinygrad_edu.models.layer_outputs import layer_outputs
 from tinygrad_edu.models.lenet import LeNet
 from tinygrad_edu.models.resnet import ResNet
 from tinygrad_edu.run import Run
 from tinygrad_edu.scripts import beside_torch, pictures
-from tinygrad_edu.scripts.ch08_pictures import filters, maps, outputs, seen
+from tinygrad_edu.scripts.ch08_pictures import filters, maps, seen
 from tinygrad_edu.scripts.one_picture import one_picture
 
 MOMENTUM = 0.9
@@ -239,7 +240,7 @@ def draw(run: Run, task: Task, model: nn.Module, logits: np.ndarray, picture: np
     matrix = pictures.confusion(task.test_y, logits.argmax(1), classes)
     run.figure("confusion", matrix, "What the test images are (rows) and what the network takes them for (columns).")
     x = task.scaled(picture[None])[0]
-    layers = outputs(model, x)
+    layers = layer_outputs(model, x)
     run.figure(
         "seen", seen(picture, layers[list(layers)[-1]], classes), "The picture, and what the network says of it."
     )

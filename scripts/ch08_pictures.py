@@ -7,37 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import tinygrad_edu as tg
 from tinygrad_edu import nn
-from tinygrad_edu.models.resnet import Block
 from tinygrad_edu.models.sampling import probabilities
 from tinygrad_edu.scripts.pictures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN = (nn.Conv2d, nn.MaxPool2d, nn.Linear, Block)  # the layers whose outputs are drawn; a Block as one
 ACROSS = 16  # pictures in a row
-
-
-@tg.no_grad()
-def outputs(model: nn.Module, x: np.ndarray) -> dict[str, np.ndarray]:
-    """What every layer of `model` gives for the picture x (C, S, S), by the layer's name: (C, H, W) or (features,)."""
-    found: dict[str, np.ndarray] = {}
-    layers: dict[str, nn.Module] = {}
-    for name, module in model.named_modules():
-        inside_a_block = any(name.startswith(f"{outer}.") for outer, m in layers.items() if isinstance(m, Block))
-        if isinstance(module, SHOWN) and not inside_a_block:
-            layers[name] = module
-    handles = [
-        module.register_forward_hook(lambda module, args, out, name=name: found.update({name: out.numpy()[0]}))
-        for name, module in layers.items()
-    ]
-    model.eval()
-    model(tg.tensor(x[None]))
-    for handle in handles:
-        handle.remove()
-    return found
 
 
 def seen(picture: np.ndarray, logits: np.ndarray, classes: Sequence[str]) -> Figure:

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -78,3 +80,51 @@ def needs() -> Callable[[str], ModuleType]:
             pytest.skip(str(error))
 
     return needs
+
+
+@pytest.fixture(scope="module")  # and no longer: while Playwright is there, nobody else can run an event loop
+def browser(needs: Callable[[str], ModuleType]) -> Iterator[Any]:
+    """A headless Chromium, the machine's own, driven by Playwright."""
+    playwright, program = needs("playwright.sync_api"), shutil.which("chromium")
+    if program is None:
+        (pytest.fail if _all_required() else pytest.skip)("no chromium: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=program, args=["--no-sandbox"])  # root can have no sandbox
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., tuple[Any, list[str]]]]:
+    """`page, complaints = open_page(url, width=1280, height=800)`: a Playwright page, and what is wrong with it.
+
+    `complaints` grows by every error and warning on the page's console, every exception that nobody caught, and every
+    request to anywhere but the page's own origin, which of a file is the file alone. Assert that it is empty, after
+    what the test did.
+    """
+    contexts = []
+
+    def open_page(url: str, *, width: int = 1280, height: int = 800) -> tuple[Any, list[str]]:
+        complaints: list[str] = []
+        origin = url if url.startswith("file:") else "/".join(url.split("/")[:3]) + "/"  # http://127.0.0.1:5000/
+
+        def asked(request: Any) -> None:
+            if not request.url.startswith((origin, "data:", "blob:")):
+                complaints.append(f"outside request: {request.url}")
+
+        def said(message: Any) -> None:
+            if message.type in ("error", "warning"):
+                complaints.append(f"console {message.type}: {message.text}")
+
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}))
+        page = contexts[-1].new_page()
+        page.on("request", asked)
+        page.on("console", said)
+        page.on("pageerror", lambda error: complaints.append(f"exception: {error}"))
+        page.goto(url)
+        page.wait_for_load_state("networkidle")
+        return page, complaints
+
+    yield open_page
+    for context in contexts:
+        context.close()

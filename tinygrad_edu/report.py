@@ -19,7 +19,7 @@ from typing import Any
 
 from tinygrad_edu.errors import require
 
-REFERENCES = ("torch", "sklearn")  # `torch_test_accuracy` is shown beside `test_accuracy`
+REFERENCES = ("torch", "sklearn", "scipy")  # `torch_test_accuracy` is shown beside `test_accuracy`
 
 MEDIA_TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".gif": "image/gif"}  # of the pictures, by file name
 
@@ -114,12 +114,15 @@ def lines(results: Mapping[str, Any], verdicts: Sequence[str]) -> list[str]:
 
 
 def save_figure(folder: Path, name: str, figure: Any) -> Path:
-    """The file NAME.png, .svg or .gif in `folder`, with what `figure` shows.
+    """The file NAME.png, .svg, .gif or .html in `folder`, with what `figure` shows.
 
-    It is a matplotlib Figure, an SVG document as text, or a GIF as bytes. TypeError for another kind of object,
-    ValueError for text that is no SVG and bytes that are no GIF.
+    It is a matplotlib Figure, an SVG document or one `<div>` of HTML as text, or a GIF as bytes. TypeError for another
+    kind of object, ValueError for text that is neither and bytes that are no GIF.
     """
-    if isinstance(figure, str):
+    if isinstance(figure, str) and figure.startswith("<div"):
+        path = folder / f"{name}.html"
+        path.write_text(figure, encoding="utf-8")
+    elif isinstance(figure, str):
         if "<svg" not in figure:
             raise ValueError(f"figure: expected {name!r} as text to be an SVG document, got {figure[:40]!r}")
         path = folder / f"{name}.svg"
@@ -162,7 +165,8 @@ def html(
     if figures:
         parts.append("<h2>Pictures</h2>")
     for path, caption in figures:
-        image = f'<img alt="{escape(caption)}" src="{_data_uri(path)}">'
+        inline = path.suffix == ".html"  # a picture with a script in it, which an <img> would not run
+        image = path.read_text(encoding="utf-8") if inline else f'<img alt="{escape(caption)}" src="{_data_uri(path)}">'
         parts.append(f"<figure><div>{image}</div><figcaption>{escape(caption)}</figcaption></figure>")
     parts += [
         "<h2>What ran</h2>\n<table>",

@@ -286,9 +286,10 @@ class Run:
         return self.metrics.history(name)
 
     def figure(self, name: str, figure: Any, caption: str = "") -> None:
-        """Keep a picture as `name`.png, .svg or .gif in the run's folder, and show it in the report.
+        """Keep a picture as `name`.png, .svg, .gif or .html in the run's folder, and show it in the report.
 
-        `figure`: a matplotlib Figure, an SVG document as text, or a GIF as bytes. TypeError, ValueError for others.
+        `figure`: a matplotlib Figure, an SVG document or one `<div>` of HTML as text, or a GIF as bytes. TypeError,
+        ValueError for others.
         """
         self._figures.append((report.save_figure(self.out, name, figure), caption or name))
 

@@ -6,7 +6,7 @@ Sources: R. Sutton, A. Barto, Reinforcement Learning, 2nd edition, 2018, section
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from tinygrad_edu.rl import dqn, planning, ppo, reinforce, tabular
 from tinygrad_edu.rl.actor_critic import MLPActorCritic
 from tinygrad_edu.rl.evaluation import evaluate_each
 from tinygrad_edu.rl.replay import Batch
+from tinygrad_edu.scripts.lessons.in_text import beside
 
 if TYPE_CHECKING:
     from tinygrad_edu.rl.grid_world import GridWorld
@@ -110,14 +111,6 @@ def rows(cells: str | list[str], columns: int) -> list[str]:
     """Cells as the lines of a board."""
     width = max(map(len, cells))
     return [" ".join(f"{c:<{width}}" for c in cells[i : i + columns]) for i in range(0, len(cells), columns)]
-
-
-def beside(blocks: Mapping[str, list[str]]) -> str:
-    """Blocks of as many lines each, side by side under their names."""
-    titled = [[name, *lines] for name, lines in blocks.items()]
-    widths = [max(map(len, block)) for block in titled]
-    lines = zip(*titled, strict=True)
-    return "\n".join("  " + "     ".join(f"{c:<{w}}" for c, w in zip(r, widths, strict=True)).rstrip() for r in lines)
 
 
 def policy_gradient() -> None:

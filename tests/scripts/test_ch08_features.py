@@ -11,11 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tinygrad_edu as tg
 from tinygrad_edu import cli, data
-from tinygrad_edu.models.lenet import LeNet
-from tinygrad_edu.models.resnet import ResNet
-from tinygrad_edu.scripts.ch08_pictures import outputs
 from tinygrad_edu.scripts.one_picture import one_picture
 
 Needs = Callable[[str], ModuleType]
@@ -85,22 +81,6 @@ def test_an_interrupted_run_resumes_to_the_same_bits(
     run(*flags, epochs=1, out="out")
     run(*flags, "--resume", epochs=3, out="out")
     same_bits("whole", "out")
-
-
-def test_every_layer_shows_what_it_gives() -> None:
-    tg.manual_seed(0)
-    model, x = LeNet(), np.random.default_rng(0).standard_normal((1, 28, 28)).astype(np.float32)
-    found = outputs(model, x)
-    shapes = {"conv1": (6, 28, 28), "pool1": (6, 14, 14), "conv2": (16, 10, 10), "pool2": (16, 5, 5)}
-    assert {name: out.shape for name, out in found.items()} == {**shapes, "fc1": (120,), "fc2": (84,), "fc3": (10,)}
-    np.testing.assert_array_equal(found["conv1"], model.conv1(tg.tensor(x[None])).detach().numpy()[0])
-    np.testing.assert_array_equal(found["fc3"], model(tg.tensor(x[None])).detach().numpy()[0])
-    assert not model.conv1._forward_hooks
-
-
-def test_a_block_of_the_resnet_is_one_layer() -> None:
-    found = outputs(ResNet(8, 1), np.zeros((1, 8, 8), np.float32))
-    assert list(found) == ["conv1", "layer1.0", "layer2.0", "layer3.0", "fc"]
 
 
 def test_any_file_is_made_into_a_picture_of_the_right_kind(needs: Needs) -> None:
