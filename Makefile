@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard backends/cpp/src/*)
 
-.PHONY: demo test lint bench mutants sanitize clean
+.PHONY: demo test lint bench mutants sanitize image image-test clean
 
 demo: .venv/.installed-viz
 	.venv/bin/tinygrad-edu run digits --out runs/digits
@@ -55,6 +55,13 @@ sanitize: .venv/.installed-test
 	cmake --build build/sanitize --parallel 2
 	$(SANITIZED) .venv/bin/python -m pytest -q -p no:cacheprovider tests/backends
 	$(SANITIZED) .venv/bin/tinygrad-edu check --backend cpp -q
+
+# The service in a container, by Docker, or without its engine by Debian's buildah and debootstrap.
+image:
+	$(PYTHON) tests/serve/image.py build
+
+image-test: .venv/.installed-test
+	.venv/bin/python tests/serve/image.py test
 
 clean:
 	rm -rf .venv build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -1,4 +1,4 @@
-"""The command `tinygrad-edu`: list, run, lesson, backends, bench, check, doctor.
+"""The command `tinygrad-edu`: list, run, lesson, backends, bench, check, serve, doctor.
 
 argparse for the skeleton, so that all but `run` work with NumPy and pluggy alone; a project's own options are its
 dataclass `Args`, turned into flags by tyro. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
@@ -19,6 +19,7 @@ from typing import Any
 
 from tinygrad_edu import registry
 from tinygrad_edu.errors import MissingExtra, PluginError, require, unknown
+from tinygrad_edu.serve.command import add_flags, serve
 
 # What a user's mistake raises, with a message that says it all; anything else is a bug and keeps its traceback.
 USER_ERRORS = (ValueError, TypeError, OSError, FloatingPointError, MissingExtra)
@@ -89,6 +90,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     check.epilog = CHECK_HELP
     check.formatter_class = argparse.RawDescriptionHelpFormatter
     check.add_argument("--backend", metavar="NAME", help="the backend to test, or to run the function on")
+    add_flags(command("serve", _serve, "serve models over HTTP; tinygrad_edu/serve/README.md tells how"))
     command("doctor", _doctor, "tell what works here, what is missing and how to get it")
     return parser, dict(subparsers.choices)
 
@@ -189,6 +191,13 @@ def _check_function(args: argparse.Namespace, rest: list[str]) -> int:
             return 0 if report(rest[0]) else 1
     except Unusable as error:
         raise UsageError(str(error)) from error
+
+
+def _serve(args: argparse.Namespace, rest: list[str]) -> int:
+    if args.backend is not None:
+        _known("backends", args.backend)
+    args.backend = args.backend or _fastest_backend()
+    return serve(args)
 
 
 def _doctor(args: argparse.Namespace, rest: list[str]) -> int:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,9 @@ from tinygrad_edu import torch_file
 from tinygrad_edu.errors import require
 
 TREE, DIGEST = "tinygrad_edu.tree", "tinygrad_edu.sha256"
+DTYPES = {"BOOL": "?", "F16": "<f2", "F32": "<f4", "F64": "<f8"} | {
+    f"{sign}{8 * size}": f"<{kind}{size}" for sign, kind in (("I", "i"), ("U", "u")) for size in (1, 2, 4, 8)
+}  # safetensors' names for NumPy's
 UNKNOWN = "0" * 64  # stands in the digest's place while the digest is taken
 
 
@@ -43,16 +47,19 @@ def save(path: str | os.PathLike[str], tree: Any, *, before_replace: Callable[[]
     write_atomically(path, raw, before_replace)
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | os.PathLike[str], *, mapped: bool = False) -> Any:
     """The tree that `save` wrote: arrays as np.ndarray of the same dtype and shape, the rest as it was.
+
+    With `mapped` the arrays are read-only views of the file itself, in memory once for all processes that map it;
+    `save` puts a new file in its place and leaves them alone.
 
     A safetensors file of another's is a flat dict of arrays (it has no digest to check). Of a file that `torch.save`
     wrote it is the tree of tensors that `torch_file.read` describes. Raises ValueError, naming the file and what is
     wrong with it, when it is truncated, corrupted or none of these.
     """
-    raw = Path(path).read_bytes()
-    if raw.startswith(torch_file.STARTS):
-        return torch_file.read(raw, path)
+    raw = _mapped(path) if mapped else Path(path).read_bytes()
+    if raw[:16].startswith(torch_file.STARTS):
+        return torch_file.read(bytes(raw), path)
     numpy_format = require("safetensors.numpy", "viz")
     try:
         metadata = _header(raw).get("__metadata__", {})
@@ -62,7 +69,10 @@ def load(path: str | os.PathLike[str]) -> Any:
             if raw[place : place + len(UNKNOWN)] != _digest(raw, place).encode():
                 raise ValueError("its contents do not match their sha256 digest")
         # safetensors hands out read-only views and raises KeyError for a dtype that NumPy lacks (BF16)
-        arrays = {key: array.copy() for key, array in numpy_format.load(raw).items()}
+        if mapped:
+            arrays = {key: _view(raw, entry) for key, entry in _header(raw).items() if key != "__metadata__"}
+        else:
+            arrays = {key: array.copy() for key, array in numpy_format.load(raw).items()}
         return _build(json.loads(metadata[TREE]), arrays) if ours else arrays
     except (ValueError, KeyError, RecursionError, require("safetensors", "viz").SafetensorError) as error:
         what = f"dtype {error} is not one of NumPy's" if isinstance(error, KeyError) else str(error)
@@ -135,6 +145,21 @@ def write_atomically(
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _mapped(path: str | os.PathLike[str]) -> Any:
+    """A file's bytes, read when they are first looked at."""
+    with open(path, "rb") as file:
+        empty = os.fstat(file.fileno()).st_size == 0  # what `mmap` refuses
+        return b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _view(raw: Any, entry: dict[str, Any]) -> np.ndarray:
+    """The array that an entry of the header describes, where it lies in the file."""
+    begin, end = entry["data_offsets"]
+    dtype = np.dtype(DTYPES[entry["dtype"]])
+    data = 8 + int.from_bytes(raw[:8], "little")
+    return np.frombuffer(raw, dtype, (end - begin) // dtype.itemsize, data + begin).reshape(entry["shape"])
 
 
 def _header(raw: bytes | bytearray) -> dict[str, Any]:
