@@ -104,7 +104,7 @@ def compare(run: Run, args: Args, dataset: data.LabelledText, logits: np.ndarray
         f"commonest class, {np.bincount(y).max() / len(y):.2%}."
     )
     if not beside_torch.wanted(args.compare):
-        run.verdict("Nothing to compare the training with (no torch).")
+        run.verdict("The training was not compared with torch.")
         return
     torch_logits, seconds = train_torch(args, dataset, start, run.seed)
     theirs, torch_loss = judge(torch_logits, y)
