@@ -9,8 +9,12 @@ BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard backends/cpp/src/*)
 demo: .venv/.installed-viz
 	.venv/bin/tinygrad-edu run digits --out runs/digits
 
+# What drives a browser, forks and serves has a process of its own.
+SERVED := tests/serve tests/scripts/test_player.py tests/scripts/test_reports_in_browser.py
+
 test: .venv/.installed-test
-	.venv/bin/pytest
+	.venv/bin/pytest $(SERVED)
+	.venv/bin/pytest $(SERVED:%=--ignore=%)
 
 # mypy reads the package as it is when installed; the folders' mapping exists only there.
 lint: .venv/.installed-test
