@@ -20,6 +20,7 @@ from typing import Any
 
 import tinygrad_edu.nn.functional as F
 from tinygrad_edu import Tensor, cat, nn, tril
+from tinygrad_edu.nn.attention import attention_weights
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -59,17 +60,17 @@ class CharRNN(nn.Module):
 
     def look_back(self, h: Tensor, seen: Tensor) -> Tensor:
         """What attention finds in the states up to each of the last ones: (B, T, D), (B, S + T, D) -> (B, T, D)."""
-        T, S = h.shape[1], seen.shape[1] - h.shape[1]
-        if S == 0:
-            return F.scaled_dot_product_attention(self.query(h), seen, seen, is_causal=True)
-        return F.scaled_dot_product_attention(self.query(h), seen, seen, tril(h.new_ones((T, S + T)), S) > 0.0)
+        return F.scaled_dot_product_attention(self.query(h), seen, seen, **not_ahead(h, seen))
 
     def attention(self, h: Tensor, seen: Tensor) -> Tensor:
         """The weights themselves, (B, T, S + T), each row summing to 1: for pictures."""
-        T, S = h.shape[1], seen.shape[1] - h.shape[1]
-        scores = self.query(h) @ seen.mT / float(self.width) ** 0.5
-        future = tril(h.new_ones((T, S + T)), S) == 0.0
-        return F.softmax(scores.masked_fill(future, -float("inf")), -1)
+        return attention_weights(self.query(h), seen, **not_ahead(h, seen))
+
+
+def not_ahead(h: Tensor, seen: Tensor) -> dict[str, Any]:
+    """Attention's settings that let each state of h (B, T, D) look at those of seen (B, S + T, D) up to itself."""
+    T, S = h.shape[1], seen.shape[1] - h.shape[1]
+    return {"attn_mask": tril(h.new_ones((T, S + T)), S) > 0.0} if S else {"is_causal": True}
 
 
 def shortened(state: Any, most: int) -> Any:

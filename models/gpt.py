@@ -16,6 +16,7 @@ import math
 
 import tinygrad_edu.nn.functional as F
 from tinygrad_edu import Tensor, arange, nn, use_backend
+from tinygrad_edu.nn.attention import attention_weights
 
 STD = 0.02  # of the initial weights, as in GPT-2
 
@@ -32,13 +33,18 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        B, T, C = x.shape
-        q, k, v = (
-            layer(x).reshape(B, T, self.heads, C // self.heads).transpose(1, 2)  # (B, H, T, C / H)
-            for layer in (self.query, self.key, self.value)
-        )
+        q, k, v = (self.by_head(layer(x)) for layer in (self.query, self.key, self.value))
         seen = F.scaled_dot_product_attention(q, k, v, is_causal=True)  # (B, H, T, C / H)
-        return self.out(seen.transpose(1, 2).reshape(B, T, C))
+        return self.out(seen.transpose(1, 2).reshape(x.shape))
+
+    def by_head(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (B, H, T, C / H)."""
+        B, T, C = x.shape
+        return x.reshape(B, T, self.heads, C // self.heads).transpose(1, 2)
+
+    def weights(self, x: Tensor) -> Tensor:
+        """How much each place looks at each, (B, T, C) -> (B, H, T, T), each row summing to 1: for pictures."""
+        return attention_weights(self.by_head(self.query(x)), self.by_head(self.key(x)), is_causal=True)
 
 
 class Block(nn.Module):

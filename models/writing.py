@@ -7,7 +7,6 @@ heads. Symbols: T characters read so far, V the vocabulary, H heads, C the width
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ import numpy as np
 import tinygrad_edu as tg
 from tinygrad_edu import nn, use_backend
 from tinygrad_edu.models.char_rnn import CharRNN, shortened
-from tinygrad_edu.models.gpt import GPT, Attention
+from tinygrad_edu.models.gpt import Attention
+from tinygrad_edu.models.layer_outputs import watched
 from tinygrad_edu.models.sampling import draw
 
 Step = tuple[np.ndarray, np.ndarray | None]  # logits (V,) of the next character; weights (T,) of those read, or None
@@ -56,31 +56,10 @@ def _char_rnn(model: Any, prompt: np.ndarray, length: int) -> Any:
 def _whole_text(model: Any, prompt: np.ndarray, length: int) -> Any:
     """The same of a model that reads the text anew for each character."""
     text = prompt.tolist()
-    with _watched(model) as weights:
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, Attention)}
+    last = next(reversed(layers), None)
+    with watched(layers) as seen:
         while True:
             logits = model(tg.tensor([text[-length:]]))  # (1, T, V)
-            text.append((yield logits.numpy()[0, -1], weights()))
-
-
-@contextmanager
-def _watched(model: nn.Module) -> Iterator[Any]:
-    """A function that gives the weights (T,) by which the last place looked at all, in the forward pass just made."""
-    if not isinstance(model, GPT):
-        yield lambda: None
-        return
-    (*_, last) = (module for module in model.modules() if isinstance(module, Attention))
-    made: dict[str, np.ndarray] = {}
-    with ExitStack() as stack:
-        for name in ("query", "key"):
-            layer = getattr(last, name)
-            handle = layer.register_forward_hook(lambda m, args, out, name=name: made.update({name: out.numpy()[0]}))
-            stack.callback(handle.remove)
-        yield lambda: _weights(made["query"][-1], made["key"], last.heads)
-
-
-def _weights(q: np.ndarray, k: np.ndarray, heads: int) -> np.ndarray:
-    """The last query (C,) and all keys (T, C) -> the mean over the heads of softmax(q k / √(C / H)), (T,)."""
-    q, k = q.reshape(heads, -1), k.reshape(len(k), heads, -1)  # (H, C / H), (T, H, C / H)
-    scores = np.einsum("hc,thc->ht", q, k) / np.sqrt(q.shape[1])
-    e = np.exp(scores - scores.max(1, keepdims=True))
-    return (e / e.sum(1, keepdims=True)).mean(0)
+            weights = None if last is None else layers[last].weights(*seen[last][0]).numpy()  # (1, H, T, T)
+            text.append((yield logits.numpy()[0, -1], None if weights is None else weights[0, :, -1].mean(0)))

@@ -21,8 +21,9 @@ import numpy as np
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
 from tinygrad_edu import data, nn, optim, state
+from tinygrad_edu.models import writing
 from tinygrad_edu.models.char_rnn import CharRNN, shortened
-from tinygrad_edu.models.sampling import check_sampling, draw
+from tinygrad_edu.models.sampling import check_sampling
 from tinygrad_edu.run import Run
 from tinygrad_edu.scripts import beside_torch, ch12_generate_by_hand, pictures
 from tinygrad_edu.scripts import ch12_generate_pictures as drawn
@@ -240,13 +241,9 @@ def train_torch(task: Task, start: dict[str, np.ndarray], seed: int) -> tuple[fl
 def write(model: CharRNN, task: Task, prompt: np.ndarray, characters: int, rng: np.random.Generator) -> Iterator[str]:
     """The characters that go on from `prompt`, one after the other, each drawn from what the model expects there."""
     args, training = task.args, model.training
-    model.eval()
-    with tg.no_grad():
-        logits, memory = model(tg.tensor(prompt[None, -args.length :]))
-        for _ in range(characters):
-            token = draw(logits.numpy()[0, -1], rng, args.temperature, args.top_k, args.top_p)
-            yield task.vocabulary.decode([token])
-            logits, memory = model(tg.tensor([[token]]), shortened(memory, args.length - 1))
+    sampling = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p}
+    for token, _ in writing.write(model, prompt, characters, rng, length=args.length, **sampling):
+        yield task.vocabulary.decode([token])
     model.train(training)
 
 

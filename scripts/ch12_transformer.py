@@ -19,8 +19,9 @@ import numpy as np
 import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
 from tinygrad_edu import data, nn, optim
+from tinygrad_edu.models import writing
 from tinygrad_edu.models.gpt import GPT
-from tinygrad_edu.models.sampling import check_sampling, draw
+from tinygrad_edu.models.sampling import check_sampling
 from tinygrad_edu.run import Run
 from tinygrad_edu.scripts import beside_torch, pictures
 from tinygrad_edu.scripts import ch12_transformer_pictures as drawn
@@ -168,14 +169,10 @@ def train_torch(task: Task, start: dict[str, np.ndarray]) -> tuple[float, float]
         return mean_loss(judge, task.validation, args.context), seconds
 
 
-@tg.no_grad()
 def write(model: GPT, prompt: np.ndarray, args: Args, rng: np.random.Generator) -> list[int]:
     """`prompt` and `args.length` characters that go on from it, each drawn from what the model expects there."""
-    tokens = prompt.tolist()
-    for _ in range(args.length):
-        logits = model(tg.tensor([tokens[-args.context :]]))[0, -1]  # (V,)
-        tokens.append(draw(logits.numpy(), rng, args.temperature))
-    return tokens
+    going_on = writing.write(model, prompt, args.length, rng, length=args.context, temperature=args.temperature)
+    return [*prompt.tolist(), *(token for token, _ in going_on)]
 
 
 def report(run: Run, task: Task, model: GPT, page: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import tinygrad_edu as tg
-from tinygrad_edu.models.gpt import GPT
+from tinygrad_edu.models.gpt import GPT, Attention
+from tinygrad_edu.models.layer_outputs import watched
 from tinygrad_edu.models.sampling import probabilities
 from tinygrad_edu.scripts.pictures import new_figure
 from tinygrad_edu.scripts.text_pictures import INK, shown
@@ -28,32 +29,14 @@ class Look:
 
     @tg.no_grad()
     def __init__(self, model: GPT, tokens: np.ndarray) -> None:
-        found: dict[str, Any] = {}
-        handles = [
-            module.register_forward_hook(lambda module, args, out, name=name: found.update({name: out}))
-            for name, module in model.named_modules()
-            if name
-        ]
-        self.logits = model(tg.tensor(tokens[None])).numpy()[0]  # (T, V)
-        for handle in handles:
-            handle.remove()
+        with watched({name: module for name, module in model.named_modules() if name}) as seen:
+            self.logits = model(tg.tensor(tokens[None])).numpy()[0]  # (T, V)
         self.tokens = tokens
-        self.shapes = {name: out.shape for name, out in found.items()}
+        self.shapes = {name: out.shape for name, (_, out) in seen.items()}
         self.width = model.tokens.weight.shape[1]
-        blocks: list[Any] = list(model.blocks.children())
-        self.heads = blocks[0].attention.heads
-        self.weights = [
-            self._weights(*(found[f"blocks.{i}.attention.{name}"].numpy()[0] for name in ("query", "key")))
-            for i in range(len(blocks))
-        ]
-
-    def _weights(self, q: np.ndarray, k: np.ndarray) -> np.ndarray:
-        """(T, C), (T, C) -> (H, T, T): softmax(q kᵀ / √(C / H)) by head, no place looking ahead."""
-        T, C = q.shape
-        q, k = (x.reshape(T, self.heads, C // self.heads).swapaxes(0, 1) for x in (q, k))  # (H, T, C / H)
-        scores = q @ k.swapaxes(1, 2) / np.sqrt(C // self.heads)
-        e = np.exp(scores - scores.max(-1, keepdims=True)) * np.tri(T)
-        return e / e.sum(-1, keepdims=True)
+        layers = [(module, *seen[name][0]) for name, module in model.named_modules() if isinstance(module, Attention)]
+        self.heads = layers[0][0].heads
+        self.weights = [layer.weights(x).numpy()[0] for layer, x in layers]
 
 
 def attention(look: Look, vocabulary: Sequence[str]) -> Figure:

@@ -46,7 +46,7 @@ def test_attention_drops_weights_in_training_only() -> None:
 
 
 def test_weights_are_not_formed_unless_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transformer_layers, "_weights", None)
+    monkeypatch.setattr(transformer_layers, "attention_weights", None)
     layer, x = nn.TransformerEncoderLayer(4, 2, 8), tg.randn(5, 3, 4)
     assert layer(x, src_key_padding_mask=tg.zeros(3, 5) > 0.0, is_causal=True).shape == (5, 3, 4)
     with pytest.raises(TypeError, match="'NoneType' object is not callable"):

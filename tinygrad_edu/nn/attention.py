@@ -23,14 +23,16 @@ from tinygrad_edu.ops.op import check_same_backend, fused
 _NAME = "scaled_dot_product_attention"
 
 
-def _weights(query: Any, key: Any, mask: Any, is_causal: bool, scale: float) -> Any:
+def attention_weights(
+    query: Any, key: Any, attn_mask: Any = None, is_causal: bool = False, scale: float | None = None
+) -> Any:
     """softmax(scale q k^T + mask): (..., L, E), (..., S, E) -> (..., L, S), each row summing to 1.
 
-    A row in which everything is masked is all 0, as in torch: no key, no weight.
+    The arguments are `scaled_dot_product_attention`'s, which checks them. A row in which everything is masked is all 0,
+    as in torch: no key, no weight.
     """
-    scores = matmul(query * scale, key.mT)
-    if is_causal:
-        mask = _causal(scores.backend, *scores.shape[-2:])
+    scores = matmul(query * _scale(query, scale), key.mT)
+    mask = _causal(scores.backend, *scores.shape[-2:]) if is_causal else attn_mask
     if mask is None:
         return softmax(scores, -1)
     scores = where(mask, scores, -math.inf) if mask.dtype.kind == "b" else scores + mask
@@ -39,6 +41,11 @@ def _weights(query: Any, key: Any, mask: Any, is_causal: bool, scale: float) -> 
     with no_grad():
         nothing = eq(amax(scores, -1, keepdim=True), -math.inf)
     return where(nothing, 0.0, softmax(where(nothing, 0.0, scores), -1))  # the inner one keeps NaN off the gradients
+
+
+def _scale(query: Any, scale: float | None) -> float:
+    """What scores are multiplied by: 1 / sqrt(E) unless given."""
+    return 1.0 / math.sqrt(query.shape[-1] or 1) if scale is None else number(_NAME, "scale", scale)
 
 
 def _causal(backend: Any, queries: int, keys: int) -> Any:
@@ -53,7 +60,7 @@ def _nothing(*args: Any, **settings: Any) -> None:
 @fused(_nothing)
 def _scaled_dot_product_attention(query, key, value, mask=None, *, is_causal, scale):
     """(..., L, E), (..., S, E), (..., S, V) -> (..., L, V), leading dimensions being equal; mask (..., L, S)."""
-    return matmul(_weights(query, key, mask, is_causal, scale), value)
+    return matmul(attention_weights(query, key, mask, is_causal, scale), value)
 
 
 def _check(query: Any, key: Any, value: Any, mask: Any, is_causal: bool) -> tuple[int, ...]:
@@ -94,12 +101,12 @@ def scaled_dot_product_attention(
     ValueError for shapes that do not fit, or a mask beside `is_causal`.
     """
     lead = _check(query, key, value, attn_mask, is_causal)
-    scale = 1.0 / math.sqrt(query.shape[-1] or 1) if scale is None else number(_NAME, "scale", scale)
+    scale = _scale(query, scale)
     if dropout_p > 0.0:  # the weights are needed, to drop some of them
-        return matmul(dropout(_weights(query, key, attn_mask, is_causal, scale), dropout_p), value)
+        return matmul(dropout(attention_weights(query, key, attn_mask, is_causal, scale), dropout_p), value)
     query, key, value = (x if x.shape[:-2] == lead else expand(x, *lead, *x.shape[-2:]) for x in (query, key, value))
     if attn_mask is not None and attn_mask.requires_grad:  # its gradient is as large as the weights: kernels have none
-        return matmul(_weights(query, key, attn_mask, is_causal, scale), value)
+        return matmul(attention_weights(query, key, attn_mask, is_causal, scale), value)
     if attn_mask is not None:
         attn_mask = expand(attn_mask, *lead, query.shape[-2], key.shape[-2])
     return _scaled_dot_product_attention(query, key, value, attn_mask, is_causal=is_causal, scale=scale)

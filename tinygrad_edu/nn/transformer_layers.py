@@ -35,7 +35,7 @@ from tinygrad_edu import (
 )
 from tinygrad_edu.nn import functional as F
 from tinygrad_edu.nn import init
-from tinygrad_edu.nn.attention import _causal, _weights
+from tinygrad_edu.nn.attention import _causal, attention_weights
 from tinygrad_edu.nn.layers import Dropout, Linear
 from tinygrad_edu.nn.module import Module, Parameter
 from tinygrad_edu.nn.normalization import LayerNorm
@@ -153,7 +153,7 @@ class MultiheadAttention(Module):
         causal, dropout_p = is_causal and mask is None, self.dropout if self.training else 0.0
         shown = None
         if need_weights:
-            weights = F.dropout(_weights(q, k, mask, causal, 1.0 / math.sqrt(q.shape[-1])), dropout_p)  # (B, H, L, S)
+            weights = F.dropout(attention_weights(q, k, mask, causal), dropout_p)  # (B, H, L, S)
             out = matmul(weights, v)
             shown = mean(weights, 1) if average_attn_weights else weights
             shown = shown if batched else shown[0]
