@@ -17,7 +17,7 @@ from tinygrad_edu.backend import PRIMITIVES, get_backend
 from tinygrad_edu.backends.numpy_backend import NumpyBackend
 from tinygrad_edu.testing import compare_with_torch, gradcheck
 from tinygrad_edu.testing.cases import ROWS, cases
-from tinygrad_edu.testing.compare import Ours, compare, trace
+from tinygrad_edu.testing.compare import Ours, Torch, compare, trace
 from tinygrad_edu.testing.primitives import CALLS, check
 from tinygrad_edu.testing.variants import LAYOUTS
 
@@ -285,3 +285,10 @@ def test_importing_the_tools_imports_neither_torch_nor_pytest() -> None:
         "import sys, tinygrad_edu.testing, tinygrad_edu.testing.cases; assert not {'torch', 'pytest'} & {*sys.modules}"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_view_of_torchs_zeros_without_memory_is_read() -> None:
+    """torch gives such Tensors as gradients, and crashed (SIGSEGV) when one's column was read in place."""
+    torch = pytest.importorskip("torch")
+    column = torch._efficientzerotensor((4, 3))[:, 1]
+    np.testing.assert_array_equal(Torch().numpy(column), np.zeros(4, np.float32))

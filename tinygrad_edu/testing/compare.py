@@ -77,7 +77,9 @@ class Torch:
         return self.torch.autograd.grad(outputs, inputs, cotangents, create_graph=create_graph, allow_unused=True)
 
     def numpy(self, x: Any) -> np.ndarray:
-        return x.numpy(force=True)
+        # torch hands out gradients of nothing but zeros without memory behind them, and crashes on a view of one
+        # (`torch._efficientzerotensor((4, 3))[:, 1].numpy(force=True)`, torch 2.13); a copy has memory.
+        return x.detach().clone().numpy(force=True)
 
 
 def as_numpy(x: Any) -> np.ndarray:
