@@ -20,7 +20,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     flag("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine alone)")
     flag("--port", type=_number(0, 65535), default=8000, help="0: any that is free; the log's line `ready` has it")
     flag("--workers", type=_number(1, 256), default=os.cpu_count() or 1, help="processes (default: %(default)s)")
-    flag("--threads", type=_number(1, 1024), default=8, help="of each worker (default: %(default)s)")
+    flag("--threads", type=_number(1, 1024), default=4, help="of each worker (default: %(default)s)")
     flag("--max-batch", type=_number(1, 1024), default=32, help="most rows computed together, 1: none (%(default)s)")
     flag("--max-wait-ms", type=_number(0, 1000), default=0, help="how long the first of a group waits (%(default)s)")
     flag("--max-body-mb", type=_number(1, 1024), default=8, help="largest request (default: %(default)s)")

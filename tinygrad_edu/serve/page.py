@@ -23,7 +23,7 @@ from tinygrad_edu.serve.served import Served, ServedModule
 
 MAPS, NUMBERS = 16, 512  # of a layer that are shown at most: feature maps; numbers of one that has no maps
 PIECE = 256  # characters written for one request at most
-PLACES = 4  # requests that may have, or wait for, the module that layers and text come from
+PLACES = 2  # requests that may have, or wait for, the module that layers and text come from; each holds a thread
 ABOUT = {
     "classify": "tells which of {n} classes {what} belongs to",
     "regress": "predicts a number for {what}",

@@ -39,7 +39,7 @@ class Process:
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 2
-    threads: int = 8  # of each worker; more than are computed together, so that groups can form
+    threads: int = 4  # of each worker; with more, answers come no faster, and the last of them later
     connections: int = 10_000  # of each worker
     graceful_seconds: int = 30
 
