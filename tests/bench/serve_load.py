@@ -20,6 +20,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -259,6 +260,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("scenes", nargs="*", default=[name for name in SCENES if name != "minutes"])
     parser.add_argument("--seconds", type=float, default=10.0)
     args = parser.parse_args(arguments)
+    if unknown := set(args.scenes) - SCENES.keys():
+        parser.error(f"there is no scene {', '.join(sorted(unknown))}; there are {', '.join(SCENES)}")
+    if shutil.which("wrk") is None:
+        parser.error("there is no wrk: apt-get install wrk")
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), args.seconds)
         for name in args.scenes:
