@@ -79,7 +79,7 @@ class Torch:
     def numpy(self, x: Any) -> np.ndarray:
         # torch hands out gradients of nothing but zeros without memory behind them, and crashes on a view of one
         # (`torch._efficientzerotensor((4, 3))[:, 1].numpy(force=True)`, torch 2.13); a copy has memory.
-        return x.detach().clone().numpy(force=True)
+        return x.clone().numpy(force=True)
 
 
 def as_numpy(x: Any) -> np.ndarray:
