@@ -70,6 +70,13 @@ def test_gradcheck_refuses_other_orders() -> None:
 # --- compare_with_torch ----------------------------------------------------------------------------------------------
 
 
+def test_a_view_of_torchs_zeros_without_memory_is_read(needs) -> None:
+    """torch gives such Tensors as gradients, and crashed (SIGSEGV) when one's column was read in place."""
+    torch = needs("torch")
+    column = torch._efficientzerotensor((4, 3))[:, 1]
+    np.testing.assert_array_equal(Torch().numpy(column), np.zeros(4, np.float32))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_compare_accepts_what_is_equal(dtype: str, needs) -> None:
     torch = needs("torch")
@@ -285,10 +292,3 @@ def test_importing_the_tools_imports_neither_torch_nor_pytest() -> None:
         "import sys, tinygrad_edu.testing, tinygrad_edu.testing.cases; assert not {'torch', 'pytest'} & {*sys.modules}"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_a_view_of_torchs_zeros_without_memory_is_read() -> None:
-    """torch gives such Tensors as gradients, and crashed (SIGSEGV) when one's column was read in place."""
-    torch = pytest.importorskip("torch")
-    column = torch._efficientzerotensor((4, 3))[:, 1]
-    np.testing.assert_array_equal(Torch().numpy(column), np.zeros(4, np.float32))
