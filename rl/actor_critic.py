@@ -9,7 +9,7 @@ A. Saxe, J. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics o
 networks", ICLR 2014 (orthogonal weights); M. Andrychowicz et al., "What Matters In On-Policy Reinforcement Learning?",
 ICLR 2021 (separate bodies, a small last layer).
 
-`B` observations, `D` numbers in one, `A` actions; `C` pictures of S × S pixels.
+`B` observations, `D` numbers in one, `A` actions; `C` pictures of H × W pixels.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from math import sqrt
 import numpy as np
 
 import tinygrad_edu as tg
+import tinygrad_edu.nn.functional as F
 from tinygrad_edu import Tensor, nn
 
 Layer = nn.Linear | nn.Conv2d
@@ -72,31 +73,30 @@ class MLPActorCritic(nn.Module):
 
 
 class CNNActorCritic(nn.Module):
-    """(B, C, S, S), brightness from 0 to 255 -> logits (B, A), values (B,): one body for both.
+    """(B, C, H, W), brightness from 0 to 255 -> logits (B, A), values (B,): one body for both.
 
     Two convolutions and a hidden layer. ValueError for observations of another shape.
 
-    >>> logits, values = CNNActorCritic(4, 42, 3)(__import__("tinygrad_edu").zeros(8, 4, 42, 42))
+    >>> logits, values = CNNActorCritic((4, 32, 40), 3)(__import__("tinygrad_edu").zeros(8, 4, 32, 40))
     >>> logits.shape, values.shape
     ((8, 3), (8,))
     """
 
-    def __init__(self, channels: int, size: int, actions: int, width: int = 128) -> None:
-        self.shape = (channels, size, size)
-        self.conv1 = orthogonal(nn.Conv2d(channels, 16, 6, stride=3), sqrt(2.0))
+    def __init__(self, shape: tuple[int, int, int], actions: int, width: int = 128) -> None:
+        self.shape = shape
+        self.conv1 = orthogonal(nn.Conv2d(shape[0], 16, 5, stride=3), sqrt(2.0))
         self.conv2 = orthogonal(nn.Conv2d(16, 32, 3, stride=2), sqrt(2.0))
-        side = ((size - 6) // 3 - 2) // 2 + 1  # of the second convolution's maps
-        self.fc = orthogonal(nn.Linear(32 * side * side, width), sqrt(2.0))
+        rows, columns = (((side - 5) // 3 - 2) // 2 + 1 for side in shape[1:])  # of the second convolution's maps
+        self.fc = orthogonal(nn.Linear(32 * rows * columns, width), sqrt(2.0))
         self.actor = orthogonal(nn.Linear(width, actions), 0.01)
         self.critic = orthogonal(nn.Linear(width, 1), 1.0)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, S, S) uint8 or float -> logits (B, A), values (B,)."""
+        """(B, C, H, W) uint8 or float -> logits (B, A), values (B,)."""
         if x.ndim != 4 or x.shape[1:] != self.shape:
-            C, S, _ = self.shape
-            raise ValueError(f"CNNActorCritic: expected observations (B, {C}, {S}, {S}), got {x.shape}")
-        x = x.to(tg.float32) * (1.0 / 255.0)
-        x = self.conv1(x).relu()
+            raise ValueError(f"CNNActorCritic: expected observations (B, {str(self.shape)[1:]}, got {x.shape}")
+        scaled = self.conv1.weight * (1.0 / 255.0)  # in place of all the pixels
+        x = F.conv2d(x.to(tg.float32), scaled, self.conv1.bias, stride=3).relu()
         x = self.conv2(x).relu()
         x = self.fc(x.flatten(1)).relu()  # (B, width)
         return self.actor(x), self.critic(x).squeeze(1)

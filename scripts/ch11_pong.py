@@ -119,12 +119,12 @@ class CNNAgent:
         return "cnn"
 
     def __init__(self, args: Args, seed: int) -> None:
-        from tinygrad_edu.rl.pong import ACTIONS, SIZE, STACK, PongVector
+        from tinygrad_edu.rl.pong import ACTIONS, SHAPE, PongVector
 
         self.name = self.called(args)
         self.vector: Callable[..., Any] = lambda n: PongVector(n, sticky=args.sticky)
         settings = ppo.Settings(lr=args.lr, clip=0.1)
-        self.model = CNNActorCritic(STACK, SIZE, len(ACTIONS))
+        self.model = CNNActorCritic(SHAPE, len(ACTIONS))
         self.clock = Clock()
         games = args.environments if args.evaluate is None else 1  # which it must have; they are not played
         self.learner = ppo.PPO(self.vector(games), self.model, settings, seed=seed)

@@ -32,8 +32,8 @@ class Look(NamedTuple):
     """What the agent saw and did at one step."""
 
     frames: np.ndarray  # (4, 210, 160, 3) uint8: the game, the newest picture last
-    seen: np.ndarray  # (S, S) from 0 to 1: the newest of the policy's pictures
-    saliency: np.ndarray  # (S, S): the size of the gradient of log π(a|s) with respect to each pixel
+    seen: np.ndarray  # (H, W) from 0 to 1: the newest of the policy's pictures
+    saliency: np.ndarray  # (H, W): the size of the gradient of log π(a|s) with respect to each pixel
     action: int  # 0 stay, 1 up, 2 down
     probability: float  # of the action
 
@@ -44,7 +44,7 @@ def look_cnn(model: nn.Module, observation: np.ndarray, frames: np.ndarray) -> L
     log_p = F.log_softmax(model(x)[0], 1)  # (1, A)
     probabilities = np.exp(log_p.detach().numpy()[0])
     action = int(probabilities.argmax())
-    (g,) = tg.grad(log_p[0, action], [x])  # (1, 4, S, S)
+    (g,) = tg.grad(log_p[0, action], [x])  # (1, 4, H, W)
     assert g is not None
     saliency = np.abs(g.numpy()[0]).max(axis=0)
     return Look(frames, observation[-1] / 255.0, saliency, action, float(probabilities[action]))
@@ -99,7 +99,7 @@ def steps_of_the_input(looks: Sequence[Look], agent: str) -> Figure:
         grey = pong.grey(raw)
         small = pong.shrink(grey)
         fields = pong.field(small)
-        panels = {"raw, 210 × 160 × 3": raw[-1], "grey": grey[-1], "shrunk to 55 × 42": small[-1]}
+        panels = {"raw, 210 × 160 × 3": raw[-1], "grey": grey[-1], "shrunk to 42 × 40": small[-1]}
         panels |= {f"the field, {3 - i} before" if i < 3 else "the field, now": fields[i] for i in range(4)}
     else:
         side = (by_hand.SIDE, by_hand.SIDE)
@@ -138,9 +138,9 @@ def film(looks: Sequence[Look]) -> bytes:
 
 
 def stretched(picture: np.ndarray) -> np.ndarray:
-    """(S, S) -> (HEIGHT, HEIGHT): each pixel as large a square as fits."""
-    at = np.arange(HEIGHT) * len(picture) // HEIGHT
-    return picture[at][:, at]
+    """(H, W) -> (HEIGHT, HEIGHT): as square as the field itself."""
+    rows, columns = (np.arange(HEIGHT) * side // HEIGHT for side in picture.shape)
+    return picture[rows][:, columns]
 
 
 def show(path: Path) -> str:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tinygrad_edu.rl import ppo
-from tinygrad_edu.rl.pong import ACTIONS, SIZE, STACK, PongVector
+from tinygrad_edu.rl.pong import ACTIONS, SHAPE, PongVector
 
 
 class CNNActorCritic(nn.Module):
@@ -25,10 +25,10 @@ class CNNActorCritic(nn.Module):
 
     def __init__(self, width: int = 128) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(STACK, 16, 6, stride=3)
+        self.conv1 = nn.Conv2d(SHAPE[0], 16, 5, stride=3)
         self.conv2 = nn.Conv2d(16, 32, 3, stride=2)
-        side = ((SIZE - 6) // 3 - 2) // 2 + 1
-        self.fc = nn.Linear(32 * side * side, width)
+        rows, columns = (((side - 5) // 3 - 2) // 2 + 1 for side in SHAPE[1:])
+        self.fc = nn.Linear(32 * rows * columns, width)
         self.actor = nn.Linear(width, len(ACTIONS))
         self.critic = nn.Linear(width, 1)
         gains = {"actor": 0.01, "critic": 1.0}
@@ -37,7 +37,7 @@ class CNNActorCritic(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, 4, 42, 42) uint8 -> logits (B, A), values (B,)."""
+        """(B, 4, 32, 40) uint8 -> logits (B, A), values (B,)."""
         x = x.float() / 255.0
         x = F.relu(self.conv2(F.relu(self.conv1(x))))
         x = F.relu(self.fc(x.flatten(1)))
@@ -83,7 +83,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    learner = PPO(PongVector(32, threads=args.threads), CNNActorCritic(), ppo.Settings(lr=5e-4, clip=0.1), seed=0)
+    learner = PPO(PongVector(32), CNNActorCritic(), ppo.Settings(lr=5e-4, clip=0.1), seed=0)
     learner.learn(learner.collect())  # the first round is slower
     before, begin, processor = learner.steps, time.perf_counter(), time.process_time()
     while time.perf_counter() - begin < args.seconds:

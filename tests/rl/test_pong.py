@@ -42,7 +42,7 @@ def test_gymnasiums_checker_accepts_it(pong: Any, needs: Needs) -> None:
 
 
 def test_one_game_and_many_see_the_same(pong: Any) -> None:
-    """The emulator's C++ shrinks the grey picture in whole numbers, we in float32: at most 1 apart, doubled 2."""
+    """The emulator's C++ shrinks the grey picture in whole numbers, we in float32: at most 1 apart, times four."""
     small, colour = pong.emulator(2, threads=1), pong.emulator(2, threads=1, colour=True)
     a, _ = small.reset(seed=5)
     b, _ = colour.reset(seed=5)
@@ -54,28 +54,25 @@ def test_one_game_and_many_see_the_same(pong: Any) -> None:
         ours = pong.field(pong.shrink(pong.grey(b)))
         theirs = pong.field(a)
         assert (rewards == others).all()
-        assert np.abs(ours.astype(int) - theirs).max() <= 2
-        most = max(most, int(theirs[:, -1, :, 8:34].max()))
+        assert np.abs(ours.astype(int) - theirs).max() <= 4
+        most = max(most, int(theirs[:, -1, :-1, 8:34].max()))
     assert most > 60  # the ball was to be seen between the paddles
 
 
-def test_shrinking_keeps_the_mean(pong: Any) -> None:
-    for small, large in ((55, 210), (42, 160), (2, 3)):
-        w = pong.coverage(small, large)
-        np.testing.assert_allclose(w.sum(axis=1), 1.0, rtol=1e-6)
-        np.testing.assert_allclose(w.sum(axis=0), small / large, rtol=1e-5)  # each pixel counts as much
-    np.testing.assert_allclose(pong.coverage(2, 3) * 3, [[2, 1, 0], [0, 1, 2]], atol=1e-6)
-    picture = np.random.default_rng(0).random((210, 160), np.float32)
-    assert pong.shrink(picture).mean() == pytest.approx(picture.mean(), rel=1e-5)
+def test_a_pixel_is_the_mean_of_those_that_it_covers(pong: Any) -> None:
+    pictures = np.random.default_rng(0).random((2, 210, 160), np.float32)
+    small = pong.shrink(pictures)
+    assert small.shape == (2, 42, 40)
+    assert small[1, 41, 3] == pytest.approx(pictures[1, 205:210, 12:16].mean(), rel=1e-5)
 
 
 def test_the_field_is_cut_out_on_black(pong: Any) -> None:
-    picture = np.full((55, 42), 87.0, np.float32)
-    picture[9, 0], picture[50, 1], picture[20, 2], picture[21, 2] = 147.9, 87.4, 236.0, 30.0
-    picture[8] = picture[51] = 200.0  # just outside
+    picture = np.full((42, 40), 87.0, np.float32)
+    picture[7, 0], picture[38, 1], picture[18, 2], picture[19, 2] = 117.9, 87.4, 236.0, 30.0
+    picture[6] = picture[39] = 200.0  # just outside
     found = pong.field(picture)
-    assert (found.shape, found.dtype) == ((42, 42), np.uint8)
-    assert {(int(i), int(j)): int(found[i, j]) for i, j in np.argwhere(found)} == {(0, 0): 120, (11, 2): 254}
+    assert (found.shape, found.dtype) == ((32, 40), np.uint8)
+    assert {(int(i), int(j)): int(found[i, j]) for i, j in np.argwhere(found)} == {(0, 0): 120, (11, 2): 252}
 
 
 def test_up_is_up(pong: Any) -> None:
@@ -100,7 +97,7 @@ def test_many_games_have_the_spaces_of_one(pong: Any) -> None:
     again, _ = pong.PongVector(3, threads=2).reset(seed=1)
     np.testing.assert_array_equal(first, again)
     observations, rewards, terminated, truncated, _ = envs.step(np.array([0, 1, 2]))
-    assert observations.shape == (3, 4, 42, 42)
+    assert observations.shape == (3, 4, 32, 40)
     assert [array.shape for array in (rewards, terminated, truncated)] == [(3,)] * 3
 
 

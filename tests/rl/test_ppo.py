@@ -233,14 +233,14 @@ def test_weights_begin_orthogonal(shape: tuple[int, ...]) -> None:
 
 
 def test_pictures_become_logits_and_values() -> None:
-    model = CNNActorCritic(4, 42, 3)
-    pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 42, 42)).astype(np.uint8)
+    model = CNNActorCritic((4, 32, 40), 3)
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 4, 32, 40)).astype(np.uint8)
     logits, values = ppo.predict(model, pictures)
     assert (logits.shape, values.shape) == ((5, 3), (5,))
     np.testing.assert_array_equal(logits, ppo.predict(model, pictures.astype(np.float32))[0])
     assert np.abs(logits).max() < 0.1  # at first all actions are about equally likely
     with pytest.raises(
-        ValueError, match=r"CNNActorCritic: expected observations \(B, 4, 42, 42\), got \(5, 4, 41, 42\)"
+        ValueError, match=r"CNNActorCritic: expected observations \(B, 4, 32, 40\), got \(5, 4, 31, 40\)"
     ):
         ppo.predict(model, pictures[:, :, 1:])
     with pytest.raises(ValueError, match=r"MLPActorCritic: expected observations \(B, 4\), got \(2, 3\)"):

@@ -52,22 +52,23 @@ py::object periodic(const char* name, handle object, F f, Slow slow) {
 py::object cast(handle object, handle dtype) {
     const Array x = view("cast", "x", object);
     const Type to = type_from(dtype);
-    const auto between = [&](auto t, auto r) {
-        // A bool may be any byte that is not 0.
-        const auto converted = [](auto a) { return decltype(r)(std::is_same_v<decltype(a), std::uint8_t> ? a != 0 : a); };
+    const auto between = [&](auto t, auto r, auto number) {  // `number`: what an element stands for
+        const auto converted = [=](auto a) { return decltype(r)(number(a)); };
         return combine(Shape(x), kLight, converted, In<decltype(t)>{x});
     };
+    const auto itself = [](auto a) { return a; };
     const auto from = [&](auto r) -> py::object {
-        if (x.type == Type::f32) return between(float(), r);
-        if (x.type == Type::f64) return between(double(), r);
-        if (x.type == Type::i64) return between(std::int64_t(), r);
-        if (x.type == Type::boolean) return between(std::uint8_t(), r);
+        if (x.type == Type::f32) return between(float(), r, itself);
+        if (x.type == Type::f64) return between(double(), r, itself);
+        if (x.type == Type::i64) return between(std::int64_t(), r, itself);
+        if (x.type == Type::u8) return between(std::uint8_t(), r, itself);
+        if (x.type == Type::boolean) return between(std::uint8_t(), r, [](auto a) { return a != 0; });  // any byte but 0
         return numpy("cast")(object, dtype);
     };
     if (to == Type::f32) return from(float());
     if (to == Type::f64) return from(double());
     if (to == Type::boolean) return from(bool());
-    if (to == Type::i64 && x.type == to) return between(std::int64_t(), std::int64_t());
+    if (to == Type::i64 && x.type == to) return between(std::int64_t(), std::int64_t(), itself);
     return numpy("cast")(object, dtype);  // to integers: what a number without place becomes is the compiler's affair
 }
 
