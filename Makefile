@@ -9,12 +9,14 @@ BUILT_FROM := pyproject.toml CMakeLists.txt $(wildcard backends/cpp/src/*)
 demo: .venv/.installed-viz
 	.venv/bin/tinygrad-edu run digits --out runs/digits
 
-# What drives a browser, forks and serves has a process of its own.
+# What drives a browser, forks and serves has a process of its own, and the machine to itself. All other files of tests
+# are shared out among some processes.
 SERVED := tests/serve tests/scripts/test_player.py tests/scripts/test_reports_in_browser.py
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
 test: .venv/.installed-test
 	.venv/bin/pytest $(SERVED)
-	.venv/bin/pytest $(SERVED:%=--ignore=%)
+	.venv/bin/pytest $(PARALLEL) $(SERVED:%=--ignore=%)
 
 # mypy reads the package as it is when installed; the folders' mapping exists only there.
 lint: .venv/.installed-test
