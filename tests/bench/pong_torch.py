@@ -1,22 +1,28 @@
-"""The PPO of the project pong in torch: the same network, games and settings. Prints steps per second.
+"""The PPO of the project pong, and its twin in torch: the same network, games, settings and loop. Steps per second.
 
-    python tests/bench/pong_torch.py --seconds 60
+    python tests/bench/pong_torch.py --seconds 20 --pairs 4
 
-Beside it, as fast as both are on this machine at this time: `tinygrad-edu run pong --minutes 1 --backend cpp --json
-pong.json`, whose steps_per_second is the figure to compare with.
+Both play and learn in turns, each time in a process of its own, so that neither's threads are in the other's way. The
+ratio is the median of the pairs'.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import subprocess
+import sys
 import time
+from statistics import median
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tinygrad_edu.rl import ppo
+import tinygrad_edu as tg
+from tinygrad_edu.rl import actor_critic, ppo
 from tinygrad_edu.rl.pong import ACTIONS, SHAPE, PongVector
 
 
@@ -75,23 +81,47 @@ class PPO(ppo.PPO):
         return {"loss": total.item()}
 
 
-def main() -> None:
-    """Train for a while; how fast it was, by wall clock and by processor time."""
-    parser = argparse.ArgumentParser(description="The PPO of the project pong in torch: steps per second.")
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    learner = PPO(PongVector(32), CNNActorCritic(), ppo.Settings(lr=5e-4, clip=0.1), seed=0)
+def measure(side: str, seconds: float, threads: int) -> dict[str, float]:
+    """Train for a while: environments' steps per second, and microseconds of processor time a step."""
+    settings = ppo.Settings(lr=5e-4, clip=0.1)
+    if side == "torch":
+        torch.set_num_threads(threads)
+        torch.manual_seed(0)
+        learner: ppo.PPO = PPO(PongVector(32), CNNActorCritic(), settings, seed=0)
+    else:
+        tg.set_backend("cpp")  # takes its threads from TINYGRAD_EDU_THREADS
+        tg.manual_seed(0)
+        learner = ppo.PPO(PongVector(32), actor_critic.CNNActorCritic(SHAPE, len(ACTIONS)), settings, seed=0)
     learner.learn(learner.collect())  # the first round is slower
     before, begin, processor = learner.steps, time.perf_counter(), time.process_time()
-    while time.perf_counter() - begin < args.seconds:
+    while time.perf_counter() - begin < seconds:
         learner.learn(learner.collect())
-    steps, seconds = learner.steps - before, time.perf_counter() - begin
-    processor = time.process_time() - processor
-    print(f"torch, {args.threads} threads: {steps} steps in {seconds:.1f} s, {steps / seconds:.0f} steps per second, ")
-    print(f"{1e6 * processor / steps:.0f} microseconds of processor time a step")
+    steps, passed = learner.steps - before, time.perf_counter() - begin
+    return {"steps_per_second": steps / passed, "processor": 1e6 * (time.process_time() - processor) / steps}
+
+
+def main() -> None:
+    """Measure in turns, or, with `--side`, once in this process."""
+    parser = argparse.ArgumentParser(description="PPO on Pong, ours and in torch: steps per second.")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--pairs", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--side", choices=("ours", "torch"))
+    args = parser.parse_args()
+    if args.side:
+        print(json.dumps(measure(args.side, args.seconds, args.threads)))
+        return
+    command = [sys.executable, __file__, "--seconds", str(args.seconds), "--threads", str(args.threads), "--side"]
+    env = {**os.environ, "TINYGRAD_EDU_THREADS": str(args.threads)}
+    ratios = []
+    for _ in range(args.pairs):
+        both = {}
+        for side in ("torch", "ours"):
+            out = subprocess.run([*command, side], check=True, stdout=subprocess.PIPE, env=env).stdout
+            both[side] = figures = json.loads(out)
+            print("{0}: {steps_per_second:.0f} steps a second, {processor:.0f} us a step".format(side, **figures))
+        ratios.append(both["ours"]["steps_per_second"] / both["torch"]["steps_per_second"])
+    print(f"{args.threads} threads each: ours / torch's {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
 if __name__ == "__main__":
