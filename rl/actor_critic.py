@@ -15,6 +15,7 @@ ICLR 2021 (separate bodies, a small last layer).
 from __future__ import annotations
 
 from math import sqrt
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,7 +23,7 @@ import tinygrad_edu as tg
 import tinygrad_edu.nn.functional as F
 from tinygrad_edu import Tensor, nn
 
-Layer = nn.Linear | nn.Conv2d
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
 def orthogonal(layer: Layer, gain: float) -> Layer:
@@ -94,9 +95,10 @@ class CNNActorCritic(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H, W) uint8 or float -> logits (B, A), values (B,)."""
         if x.ndim != 4 or x.shape[1:] != self.shape:
-            raise ValueError(f"CNNActorCritic: expected observations (B, {str(self.shape)[1:]}, got {x.shape}")
+            C, H, W = self.shape
+            raise ValueError(f"CNNActorCritic: expected observations (B, {C}, {H}, {W}), got {x.shape}")
         scaled = self.conv1.weight * (1.0 / 255.0)  # in place of all the pixels
-        x = F.conv2d(x.to(tg.float32), scaled, self.conv1.bias, stride=3).relu()
+        x = F.conv2d(x.to(tg.float32), scaled, self.conv1.bias, stride=self.conv1.stride).relu()
         x = self.conv2(x).relu()
         x = self.fc(x.flatten(1)).relu()  # (B, width)
         return self.actor(x), self.critic(x).squeeze(1)

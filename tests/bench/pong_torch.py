@@ -44,8 +44,8 @@ class CNNActorCritic(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, 4, 32, 40) uint8 -> logits (B, A), values (B,)."""
-        x = x.float() / 255.0
-        x = F.relu(self.conv2(F.relu(self.conv1(x))))
+        x = F.relu(F.conv2d(x.float(), self.conv1.weight / 255.0, self.conv1.bias, stride=3))  # scaled as ours is
+        x = F.relu(self.conv2(x))
         x = F.relu(self.fc(x.flatten(1)))
         return self.actor(x), self.critic(x).squeeze(1)
 
