@@ -75,6 +75,11 @@ clean:
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/.installed-%: $(BUILT_FROM) | .venv/bin/python
-	.venv/bin/pip install --quiet -e '.[$*]'
+.venv/.installed: $(BUILT_FROM) | .venv/bin/python
+	.venv/bin/pip install --quiet -e .
+	touch $@
+
+# What an extra needs comes on top, so that the kernels are compiled but once.
+.venv/.installed-%: .venv/.installed
+	.venv/bin/pip install --quiet 'tinygrad-edu[$*]'
 	touch $@

@@ -111,6 +111,11 @@ def load(path: Path, name: str) -> Mapping[str, Any]:
     return tracked[name]
 
 
+def ppo_settings(args: Args) -> ppo.Settings:
+    """What PPO is set to; all else as usual."""
+    return ppo.Settings(lr=args.lr, clip=0.1)
+
+
 class CNNAgent:
     """PPO on a convolutional network."""
 
@@ -124,7 +129,7 @@ class CNNAgent:
 
         self.name = self.called(args)
         self.vector: Callable[..., Any] = lambda n: PongVector(n, sticky=args.sticky)
-        settings = ppo.Settings(lr=args.lr, clip=0.1)
+        settings = ppo_settings(args)
         self.model = CNNActorCritic(SHAPE, len(ACTIONS))
         self.clock = Clock()
         games = args.environments if args.evaluate is None else 1  # which it must have; they are not played

@@ -24,6 +24,7 @@ from torch import nn
 import tinygrad_edu as tg
 from tinygrad_edu.rl import actor_critic, ppo
 from tinygrad_edu.rl.pong import ACTIONS, SHAPE, PongVector
+from tinygrad_edu.scripts.ch11_pong import Args, ppo_settings
 
 
 class CNNActorCritic(nn.Module):
@@ -83,15 +84,16 @@ class PPO(ppo.PPO):
 
 def measure(side: str, seconds: float, threads: int) -> dict[str, float]:
     """Train for a while: environments' steps per second, and microseconds of processor time a step."""
-    settings = ppo.Settings(lr=5e-4, clip=0.1)
+    args = Args()
+    envs, settings = PongVector(args.environments), ppo_settings(args)
     if side == "torch":
         torch.set_num_threads(threads)
         torch.manual_seed(0)
-        learner: ppo.PPO = PPO(PongVector(32), CNNActorCritic(), settings, seed=0)
+        learner: ppo.PPO = PPO(envs, CNNActorCritic(), settings, seed=0)
     else:
         tg.set_backend("cpp")  # takes its threads from TINYGRAD_EDU_THREADS
         tg.manual_seed(0)
-        learner = ppo.PPO(PongVector(32), actor_critic.CNNActorCritic(SHAPE, len(ACTIONS)), settings, seed=0)
+        learner = ppo.PPO(envs, actor_critic.CNNActorCritic(SHAPE, len(ACTIONS)), settings, seed=0)
     learner.learn(learner.collect())  # the first round is slower
     before, begin, processor = learner.steps, time.perf_counter(), time.process_time()
     while time.perf_counter() - begin < seconds:
