@@ -4,7 +4,7 @@ A small convolutional network is trained by PPO (`rl/ppo.py`) on many games at o
 is Karpathy's "Pong from pixels" instead, one hidden layer and the plainest policy gradient, on the Tensor
 (`rl/pong_from_pixels.py`), and with `--by-hand` in plain NumPy (`models/by_hand/pong.py`).
 
-After five minutes on two cores it is the built-in player's equal; after half an hour it leaves that player hardly a
+After three minutes on two cores it is the built-in player's equal; after half an hour it leaves that player hardly a
 point. Meanwhile curve.png in the run's folder shows how it stands. The emulators cannot be kept in a checkpoint: a run
 that is resumed goes on with new games.
 """

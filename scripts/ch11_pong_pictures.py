@@ -86,7 +86,7 @@ def curve(run: Run) -> Figure:
     ax.set(title=f"after {run.train_seconds / 60:.0f} minutes", xlabel="steps of the environments", ylim=(-21.5, 21.5))
     ax.set_ylabel("points more than the built-in player")
     ax.grid(alpha=0.3)
-    ax.legend(loc="upper left", fontsize=8)
+    ax.legend(fontsize=8)
     return figure
 
 
